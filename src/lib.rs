@@ -1,0 +1,9 @@
+//! beian: finds the sites a server really serves and judges them against the
+//! ICP filing registry. The map, in the order in which data flows; a room
+//! uses `facts` and the rooms above it, and only `audit` wires rooms together
+//! (`tests/flow.rs` fails on an arrow that runs back up).
+
+pub mod config;
+pub mod facts;
+pub mod source;
+pub mod vhost;

@@ -1,0 +1,1 @@
+//! Giving up what reading does not need (contract-details Q26).

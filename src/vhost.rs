@@ -1,0 +1,28 @@
+//! The vhost readers, one file a server: configuration files to [`Site`]s.
+//!
+//! A reader never stops at a fault: it notes a [`Problem`] and goes on, so
+//! that what can be read is always listed.
+
+pub mod apache;
+pub mod nginx;
+
+use crate::facts::{Scan, Server};
+use crate::source::Source;
+
+/// Where the reading of one server's configuration starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The main file: an absolute path inside the root.
+    pub path: Vec<u8>,
+    /// The server's start options (`-DSSL`, `-p /opt/web/`), space-separated;
+    /// `None` when nobody knows them.
+    pub args: Option<String>,
+}
+
+/// Reads one server's configuration.
+pub fn read(src: &Source, server: Server, entry: &Entry) -> Scan {
+    match server {
+        Server::Nginx => nginx::read(src, entry),
+        Server::Apache => apache::read(src, entry),
+    }
+}
