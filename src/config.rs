@@ -1,6 +1,80 @@
-//! Settings.
+//! Settings in layers: built-in defaults < the file < `conf.d/*.toml` beside
+//! it < the environment (`BEIAN_AGENT__RESOLVER__TIMEOUT=2s`).
+//!
+//! Two levels: [`Raw`] as typed (unknown keys are errors), [`Config`] as used
+//! (checked, secrets read from their files). The keys are contract-details
+//! Q19 to Q23.
 
+mod raw;
+mod registry;
+mod units;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use jiff::civil::Date;
+
+pub use raw::{Raw, parse_resolver};
+pub use registry::{HashOrder, Negative, Rate, Registry, RegistryKind, Secret};
+pub use units::{parse_duration, show_duration};
+
+/// Where the packages put the settings.
+pub const DEFAULT_PATH: &str = "/etc/beian/agent.toml";
+
+/// Why the settings cannot be used: one line that says what to change. Never
+/// quotes a value that may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+impl ConfigError {
+    fn new(msg: impl Into<String>) -> Self {
+        ConfigError(msg.into())
+    }
+}
+
+/// A language that people read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lang {
+    /// Simplified Chinese.
+    Zh,
+    /// English.
+    En,
+}
+
+impl Lang {
+    /// `--lang`, then `[agent] lang`, then LC_ALL, LC_MESSAGES, LANG
+    /// (contract-details Q25).
+    pub fn choose(option: Option<Lang>, configured: Option<Lang>) -> Lang {
+        option.or(configured).unwrap_or_else(Lang::of_environment)
+    }
+
+    /// The language of LC_ALL, LC_MESSAGES or LANG: the first that is set.
+    pub fn of_environment() -> Lang {
+        let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .iter()
+            .find_map(|k| std::env::var(k).ok().filter(|v| !v.is_empty()));
+        if set.is_some_and(|v| v.starts_with("zh")) { Lang::Zh } else { Lang::En }
+    }
+
+    /// `zh` or `en`.
+    pub fn parse(s: &str) -> Option<Lang> {
+        match s {
+            "zh" | "zh-CN" | "zh_CN" => Some(Lang::Zh),
+            "en" => Some(Lang::En),
+            _ => None,
+        }
+    }
+
+    /// Takes the text of this language.
+    pub fn pick<T>(self, zh: T, en: T) -> T {
+        match self {
+            Lang::Zh => zh,
+            Lang::En => en,
+        }
+    }
+}
 
 /// Bounds on what is read. Each is a setting (`[limits]`), each hit a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,3 +94,136 @@ impl Default for Limits {
         Limits { file_bytes: 16 << 20, include_depth: 64, files: 200_000, time: Duration::from_secs(60) }
     }
 }
+
+/// `[resolver]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolver {
+    /// Servers to ask; empty: those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// For one try of one question.
+    pub timeout: Duration,
+    /// Tries of one question.
+    pub attempts: usize,
+}
+
+/// `[[exempt]]`: a name, and all below it, that the provider exempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exempt {
+    /// The name as typed.
+    pub name: String,
+    /// Who exempted it.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// The last day on which it holds.
+    pub until: Option<Date>,
+}
+
+/// `[serve]`: the polling API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serve {
+    /// Where it listens; `None`: off.
+    pub listen: Option<SocketAddr>,
+    /// The address that the hub is told.
+    pub announce: Option<String>,
+    /// Where the polling token is kept.
+    pub token_file: Option<PathBuf>,
+    /// Certificate chain for TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key.
+    pub tls_key: Option<PathBuf>,
+    /// Authority of client certificates.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `[hub]`: where reports go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hub {
+    /// Base URL.
+    pub url: Option<url::Url>,
+    /// A certificate authority to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Root of the file system that is scanned.
+    pub root: PathBuf,
+    /// The daemon's own folder.
+    pub state_dir: PathBuf,
+    /// Language of what a person reads.
+    pub lang: Option<Lang>,
+    /// Public addresses that lead to this server.
+    pub public_addresses: Vec<IpAddr>,
+    /// Whether the server stands in the mainland.
+    pub mainland: bool,
+    /// Time between full scans.
+    pub scan_interval: Duration,
+    /// Bounds on reading.
+    pub limits: Limits,
+    /// DNS.
+    pub resolver: Resolver,
+    /// CDN and WAF suffixes beside the built-in ones.
+    pub cdn_suffixes: Vec<String>,
+    /// The polling API.
+    pub serve: Serve,
+    /// The hub.
+    pub hub: Hub,
+    /// Log file in JSON lines, beside the journal.
+    pub log_json_file: Option<PathBuf>,
+    /// Filing registries, in the order in which they are listed.
+    pub registries: Vec<Registry>,
+    /// Exempted names.
+    pub exempt: Vec<Exempt>,
+    /// What should be known, but stops nothing: one sentence each.
+    pub warnings: Vec<String>,
+    /// As typed, defaults filled in; what `config show` prints.
+    pub raw: Raw,
+    /// The files that were read, in order.
+    pub files: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Reads the settings. Without a path: [`DEFAULT_PATH`], which may be
+    /// missing; a path that is given must exist.
+    pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
+        Config::load_with(path, std::env::vars().collect())
+    }
+
+    /// The same with an environment of the caller's.
+    pub fn load_with(path: Option<&Path>, env: Vec<(String, String)>) -> Result<Config, ConfigError> {
+        let (raw, files, secrets) = raw::layers(path, env)?;
+        let mut cfg = raw.check(&secrets)?;
+        cfg.files = files;
+        Ok(cfg)
+    }
+
+    /// The registries that `--registry` picks (all of them for none):
+    /// configured names, or `file:PATH` for a provider's file.
+    pub fn pick_registries(&self, wanted: &[String]) -> Result<Vec<Registry>, ConfigError> {
+        if wanted.is_empty() {
+            return Ok(self.registries.clone());
+        }
+        let mut out: Vec<Registry> = Vec::new();
+        for w in wanted {
+            let reg = match w.strip_prefix("file:") {
+                Some(path) => Registry::provider_file(path)?,
+                None => self.registries.iter().find(|r| r.name == *w).cloned().ok_or_else(|| {
+                    let known: Vec<&str> = self.registries.iter().map(|r| r.name.as_str()).collect();
+                    ConfigError::new(format!(
+                        "--registry {w}: no [[registry]] of that name; configured: {}; a provider's file is given as file:PATH",
+                        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+                    ))
+                })?,
+            };
+            if !out.iter().any(|r| r.name == reg.name) {
+                out.push(reg);
+            }
+        }
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,14 @@
 //! uses `facts` and the rooms above it, and only `audit` wires rooms together
 //! (`tests/flow.rs` fails on an arrow that runs back up).
 
-pub mod config;
 pub mod facts;
+pub mod config;
 pub mod source;
 pub mod vhost;
+pub mod discover;
+pub mod names;
+pub mod resolve;
+pub mod filing;
+pub mod verdict;
+pub mod audit;
+pub mod document;

@@ -1,0 +1,338 @@
+//! `[[registry]]`: where filings are looked up (contract-details Q20).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use url::Url;
+
+use super::raw::RawRegistry;
+use super::units::parse_duration;
+use super::{ConfigError, raw::SecretsFromEnvironment};
+
+/// A key or password. Its text comes out only where it is sent: `Debug` and
+/// `config show` print stars.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Takes a text as a secret.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(SecretString::from(text.into()))
+    }
+
+    /// The text, for sending it to the registry that it belongs to.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Secret) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Secret, D::Error> {
+        String::deserialize(d).map(Secret::new)
+    }
+}
+
+/// `"N/s"` or `"N/m"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Questions…
+    pub count: u32,
+    /// …in this time; also the greatest burst.
+    pub per: Duration,
+}
+
+impl Rate {
+    fn parse(s: &str) -> Result<Rate, String> {
+        let bad = || format!("rate {s:?}: write it like \"5/s\" or \"100/m\"");
+        let (n, unit) = s.trim().split_once('/').ok_or_else(bad)?;
+        let count: u32 = n.trim().parse().map_err(|_| bad())?;
+        let per = match unit.trim() {
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            _ => return Err(bad()),
+        };
+        if count == 0 { Err(bad()) } else { Ok(Rate { count, per }) }
+    }
+}
+
+/// What a negative of this source is worth by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Negative {
+    /// It stands alone (YD/T 2431; a provider's file that is complete).
+    Authoritative,
+    /// It needs good canaries and a second source.
+    Ambiguous,
+}
+
+/// In which order the YD/T 2431 password hash is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HashOrder {
+    /// Password, then the random string.
+    PasswordRand,
+    /// The random string, then the password.
+    RandPassword,
+}
+
+/// What a registry is asked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryKind {
+    /// A: the provider's own filing database as a file.
+    ProviderDb {
+        /// CSV, JSON or XLSX.
+        path: PathBuf,
+    },
+    /// B: the YD/T 2431 enterprise interface.
+    Yd2431 {
+        /// The whole endpoint.
+        url: Url,
+        /// `ispID`.
+        isp_id: String,
+        /// `userName`.
+        user: String,
+        /// The password that is hashed, never sent.
+        password: Secret,
+        /// How it is hashed.
+        hash_order: HashOrder,
+    },
+    /// C: a self-hosted service in the shape of the ministry's public list.
+    MinistryList {
+        /// Base; `/query/web` is appended.
+        url: Url,
+    },
+    /// D: a commercial JSON service.
+    JsonApi {
+        /// Base; the preset's path is appended.
+        url: Url,
+        /// A built-in preset, or an absolute path to a mapping file.
+        preset: String,
+        /// The account's key.
+        key: Option<Secret>,
+        /// A second credential that some presets send (apihz `id`).
+        user: Option<String>,
+    },
+}
+
+/// One registry, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// The name in `sources[].registry`.
+    pub name: String,
+    /// How it is asked.
+    pub kind: RegistryKind,
+    /// What its negatives are worth. Already lowered to `Ambiguous` where
+    /// plain HTTP leaves loopback without `trusted_network`.
+    pub negative: Negative,
+    /// Positives of a provider's file and YD/T 2431 are authoritative; over
+    /// an untrusted plain-HTTP line they are not.
+    pub trusted: bool,
+    /// Domains known to be filed, asked around negatives; taken in turn.
+    pub canary: Vec<String>,
+    /// Questions per time.
+    pub rate: Option<Rate>,
+    /// For one whole call, connect to last byte.
+    pub timeout: Duration,
+    /// Whose data it resells; equal upstreams count as one source.
+    pub upstream: String,
+}
+
+/// Names of the built-in json_api presets.
+pub const PRESETS: &[&str] = &["chinaz", "tianapi", "mir6", "apihz", "uapis"];
+
+impl Registry {
+    /// `--registry file:PATH`: a provider's file that is complete.
+    pub(super) fn provider_file(path: &str) -> Result<Registry, ConfigError> {
+        if !Path::new(path).is_file() {
+            return Err(ConfigError::new(format!("--registry file:{path}: no such file")));
+        }
+        let name = format!("file:{path}");
+        Ok(Registry {
+            upstream: name.clone(),
+            name,
+            kind: RegistryKind::ProviderDb { path: PathBuf::from(path) },
+            negative: Negative::Authoritative,
+            trusted: true,
+            canary: Vec::new(),
+            rate: None,
+            timeout: Duration::from_secs(30),
+        })
+    }
+
+    pub(super) fn check(
+        raw: &RawRegistry,
+        env: &SecretsFromEnvironment,
+        warnings: &mut Vec<String>,
+    ) -> Result<Registry, ConfigError> {
+        let name = raw.name.trim();
+        if name.is_empty()
+            || name.len() > 64
+            || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        {
+            return Err(ConfigError::new(
+                "[[registry]] name: up to 64 letters, digits, '-', '_' and '.' are needed, and each name once",
+            ));
+        }
+        let err = |msg: String| ConfigError::new(format!("[[registry]] {name}: {msg}"));
+        let needs = |key: &str| err(format!("kind {} needs {key}", raw.kind));
+        let secret = |direct: &Option<Secret>,
+                      file: &Option<PathBuf>,
+                      what: &str|
+         -> Result<Option<Secret>, ConfigError> {
+            if let Some(s) = env.get(name, what) {
+                return Ok(Some(s));
+            }
+            match (direct, file) {
+                (Some(_), Some(_)) => Err(err(format!("{what} and {what}_file: give one of them"))),
+                (Some(s), None) => Ok(Some(s.clone())),
+                (None, Some(f)) => {
+                    let text = std::fs::read_to_string(f)
+                        .map_err(|e| err(format!("{what}_file {} cannot be read: {e}", f.display())))?;
+                    Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
+                }
+                (None, None) => Ok(None),
+            }
+        };
+        let mut plain_beyond_loopback = false;
+        let mut url = || -> Result<Url, ConfigError> {
+            let text = raw.url.as_deref().ok_or_else(|| needs("url"))?;
+            let url = Url::parse(text).map_err(|e| err(format!("url is no URL ({e})")))?;
+            if !url.username().is_empty() || url.password().is_some() {
+                return Err(err(
+                    "url: credentials do not belong there, use key, user and password".to_owned()
+                ));
+            }
+            match url.scheme() {
+                "https" => {}
+                "http" if is_loopback(&url) => {}
+                "http" if raw.allow_plain_http => plain_beyond_loopback = true,
+                "http" => {
+                    return Err(err(
+                        "url: plain http only to loopback; use https, or allow_plain_http = true where the source offers nothing else"
+                            .to_owned(),
+                    ));
+                }
+                _ => return Err(err("url: only https and http".to_owned())),
+            }
+            if url.host_str().is_none_or(str::is_empty) {
+                return Err(err("url: no host".to_owned()));
+            }
+            Ok(url)
+        };
+        let kind = match raw.kind.as_str() {
+            "provider_db" => {
+                if raw.url.is_some() {
+                    return Err(err("provider_db with url is for the hub; give the agent a path".to_owned()));
+                }
+                RegistryKind::ProviderDb { path: raw.path.clone().ok_or_else(|| needs("path"))? }
+            }
+            "yd2431" => RegistryKind::Yd2431 {
+                url: url()?,
+                isp_id: raw.isp_id.clone().ok_or_else(|| needs("isp_id"))?,
+                user: raw.user.clone().ok_or_else(|| needs("user"))?,
+                password: secret(&raw.password, &raw.password_file, "password")?
+                    .ok_or_else(|| needs("password or password_file"))?,
+                hash_order: raw.hash_order.unwrap_or(HashOrder::PasswordRand),
+            },
+            "ministry_list" => RegistryKind::MinistryList { url: url()? },
+            "json_api" => {
+                let preset = raw.preset.clone().ok_or_else(|| needs("preset"))?;
+                if !PRESETS.contains(&preset.as_str()) && !preset.starts_with('/') {
+                    return Err(err(format!(
+                        "preset {preset:?}: built in are {}; a mapping of your own is given by its absolute path",
+                        PRESETS.join(", ")
+                    )));
+                }
+                RegistryKind::JsonApi {
+                    url: url()?,
+                    preset,
+                    key: secret(&raw.key, &raw.key_file, "key")?,
+                    user: raw.user.clone(),
+                }
+            }
+            "hub" => {
+                return Err(err(
+                    "kind hub asks the provider's hub and needs an enrolled agent; this server is not enrolled".to_owned(),
+                ));
+            }
+            _ => {
+                return Err(err("kind: one of provider_db, yd2431, ministry_list, json_api, hub".to_owned()));
+            }
+        };
+        let default = match kind {
+            RegistryKind::ProviderDb { .. } | RegistryKind::Yd2431 { .. } => Negative::Authoritative,
+            _ => Negative::Ambiguous,
+        };
+        let mut negative = raw.negative.unwrap_or(default);
+        if negative == Negative::Authoritative && default == Negative::Ambiguous {
+            return Err(err(format!(
+                "negative = \"authoritative\": an empty answer of a {} is never proof; use \"ambiguous\" with a canary",
+                raw.kind
+            )));
+        }
+        let mut trusted = default == Negative::Authoritative;
+        if plain_beyond_loopback {
+            warnings.push(format!(
+                "[[registry]] {name}: asked over plain HTTP; anyone on the way can read and change it"
+            ));
+            if !raw.trusted_network {
+                trusted = false;
+                negative = Negative::Ambiguous;
+            }
+        }
+        if negative == Negative::Ambiguous
+            && raw.canary.is_empty()
+            && !matches!(kind, RegistryKind::ProviderDb { .. })
+        {
+            warnings.push(format!(
+                "[[registry]] {name}: no canary; without one its negatives count for nothing (set canary to a domain that is certainly filed)"
+            ));
+        }
+        Ok(Registry {
+            name: name.to_owned(),
+            kind,
+            negative,
+            trusted,
+            canary: raw.canary.to_vec(),
+            rate: raw.rate.as_deref().map(Rate::parse).transpose().map_err(err)?,
+            timeout: raw
+                .timeout
+                .as_deref()
+                .map_or(Ok(Duration::from_secs(10)), parse_duration)
+                .map_err(|e| err(format!("timeout: {e}")))?,
+            upstream: raw.upstream.clone().unwrap_or_else(|| name.to_owned()),
+        })
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(a)) => a.is_loopback(),
+        Some(url::Host::Ipv6(a)) => a.is_loopback(),
+        Some(url::Host::Domain(d)) => d == "localhost",
+        None => false,
+    }
+}

@@ -1,0 +1,1 @@
+//! Which servers and configuration trees exist under a root.
