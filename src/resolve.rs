@@ -35,7 +35,7 @@ impl Resolver {
     }
 
     /// One exposure a target, in their order; `done` is called after each.
-    pub async fn exposures(&self, targets: &[Target], _done: &(dyn Fn() + Sync)) -> Vec<Exposure> {
+    pub async fn exposures(&self, targets: &[&Target], _done: &(dyn Fn() + Sync)) -> Vec<Exposure> {
         targets
             .iter()
             .map(|_| Exposure {
