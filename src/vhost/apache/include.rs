@@ -1,0 +1,188 @@
+//! What an Include means: a file, a pattern, or a folder with all that is in
+//! it.
+
+use std::sync::Arc;
+
+use crate::facts::ProblemKind;
+use crate::source::{Kind, SourceError, decode, fnmatch, fold};
+
+use super::walk::Walk;
+
+/// Apache's own bound on folders inside an included folder.
+const FOLDER_DEPTH: u32 = 20;
+
+/// One path that an include leads to.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub path: Vec<u8>,
+    /// Named by the directive itself, not found in a folder.
+    pub literal: bool,
+}
+
+impl Item {
+    /// Whether the reading failed because a folder stands there.
+    pub fn may_be_folder(&self, e: SourceError) -> bool {
+        e == SourceError::NotRegularFile
+    }
+}
+
+/// What is still to be read of one Include.
+#[derive(Debug)]
+pub(super) struct Items {
+    /// In reverse.
+    rest: Vec<Item>,
+    pub optional: bool,
+    pub includer: Arc<[u8]>,
+    pub line: u32,
+    /// How many folders deep, and what the folders above hold: a folder that
+    /// holds the same again is a link to one above.
+    above: Vec<Arc<[Vec<u8>]>>,
+}
+
+impl Items {
+    /// The main file.
+    pub fn main(path: &[u8]) -> Items {
+        let item = Item { path: fold(path), literal: true };
+        Items { rest: vec![item], optional: false, includer: fold(path).into(), line: 1, above: Vec::new() }
+    }
+
+    /// The next path.
+    pub fn pop(&mut self) -> Option<Item> {
+        self.rest.pop()
+    }
+}
+
+impl Walk<'_> {
+    /// A path as Apache merges it with ServerRoot: `..` folded as text.
+    pub fn absolute(&self, path: &[u8]) -> Vec<u8> {
+        match path.first() {
+            Some(b'/') => fold(path),
+            _ => fold(&[&self.server_root, &b"/"[..], path].concat()),
+        }
+    }
+
+    /// The paths of an Include, in the order in which Apache reads them.
+    pub fn include(&mut self, path: &[u8], optional: bool, includer: Arc<[u8]>, line: u32) -> Option<Items> {
+        if path.is_empty() {
+            self.note(&decode(&includer), line, ProblemKind::Syntax, "an Include without a path");
+            return None;
+        }
+        let path = self.absolute(path);
+        let mut found: Vec<Item> = vec![Item { path: Vec::new(), literal: true }];
+        for (part, last) in parts(&path) {
+            if !has_magic(part) {
+                for item in &mut found {
+                    item.path.push(b'/');
+                    item.path.extend_from_slice(part);
+                }
+                continue;
+            }
+            let mut next = Vec::new();
+            for item in found {
+                let names = match self.list(&item.path) {
+                    Ok(names) => names,
+                    // A folder that is not there is an empty one here.
+                    Err(SourceError::NotFound | SourceError::NotRegularFile | SourceError::SymlinkLoop) => {
+                        Vec::new()
+                    }
+                    Err(e) => {
+                        self.problem(e.problem(&item.path, &includer, line));
+                        continue;
+                    }
+                };
+                let before = next.len();
+                for name in names.into_iter().filter(|n| fnmatch(part, n)) {
+                    let path = [&item.path, &b"/"[..], &name].concat();
+                    if last || self.src.kind(&path) == Ok(Kind::Dir) {
+                        next.push(Item { path, literal: false });
+                    }
+                    if next.len() as u64 > self.src.limits().files {
+                        self.problem(SourceError::FileLimit.problem(&item.path, &includer, line));
+                        break;
+                    }
+                }
+                if next.len() == before && !optional {
+                    let message = "a pattern of an Include that matches nothing, which Apache 2.4 refuses";
+                    self.note(&decode(&includer), line, ProblemKind::MissingInclude, message);
+                }
+            }
+            found = next;
+        }
+        found.reverse();
+        Some(Items { rest: found, optional, includer, line, above: Vec::new() })
+    }
+
+    /// What a folder holds, to be read in its place; hidden files too.
+    pub fn folder(&mut self, item: &Item, items: &Items) -> Option<Items> {
+        if self.src.kind(&item.path) != Ok(Kind::Dir) {
+            self.problem(SourceError::NotRegularFile.problem(&item.path, &items.includer, items.line));
+            return None;
+        }
+        let names: Arc<[Vec<u8>]> = match self.list(&item.path) {
+            Ok(names) => names.into(),
+            Err(e) => {
+                self.problem(e.problem(&item.path, &items.includer, items.line));
+                return None;
+            }
+        };
+        if !names.is_empty() && items.above.contains(&names) {
+            self.problem(SourceError::SymlinkLoop.problem(&item.path, &items.includer, items.line));
+            return None;
+        }
+        if items.above.len() >= FOLDER_DEPTH as usize {
+            let message = "folders are nested deeper than Apache reads them";
+            self.note(&decode(&items.includer), items.line, ProblemKind::IncludeDepth, message);
+            return None;
+        }
+        let rest = names
+            .iter()
+            .rev()
+            .map(|n| Item { path: [&item.path, &b"/"[..], n].concat(), literal: false })
+            .collect();
+        let mut above = items.above.clone();
+        above.push(names);
+        Some(Items {
+            rest,
+            optional: items.optional,
+            includer: items.includer.clone(),
+            line: items.line,
+            above,
+        })
+    }
+
+    fn list(&mut self, path: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
+        self.folders += 1;
+        if self.folders > self.src.limits().files {
+            return Err(SourceError::FileLimit);
+        }
+        self.src.list(if path.is_empty() { b"/" } else { path })
+    }
+}
+
+/// Path components, each with whether it is the last.
+fn parts(path: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
+    let mut it = path.split(|&b| b == b'/').filter(|p| !p.is_empty()).peekable();
+    std::iter::from_fn(move || {
+        let part = it.next()?;
+        Some((part, it.peek().is_none()))
+    })
+}
+
+/// apr_fnmatch_test: `*`, `?`, or a bracket that is closed; a backslash
+/// quotes.
+fn has_magic(part: &[u8]) -> bool {
+    let mut bracket = false;
+    let mut it = part.iter();
+    while let Some(b) = it.next() {
+        match b {
+            b'*' | b'?' => return true,
+            b'\\' => {
+                it.next();
+            }
+            b'[' => bracket = true,
+            b']' if bracket => return true,
+            _ => {}
+        }
+    }
+    false
+}
