@@ -1,0 +1,13 @@
+//! One integration binary: what needs the built program, real servers or the
+//! whole source tree. Each module is one promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod corpus;
+mod flow;
+mod harness;
+mod scenarios;
