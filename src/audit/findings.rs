@@ -64,9 +64,14 @@ fn unbounded(site: &Site, names: &Names) -> Option<Finding> {
         .filter(|l| !site.implicit_default.contains(l) || names.written == 0)
         .cloned()
         .collect();
-    // A bare `*` alias takes every name in Apache, default or not; in nginx
-    // `_` and its like are names that nobody asks for.
-    let takes_all = names.catch_all && site.server == Server::Apache && site.names.iter().any(|n| n == "*");
+    // A bare `*` alias takes every name in Apache, and so does a regex for
+    // anything in nginx, default or not; `_` and its like are names that
+    // nobody asks for.
+    let takes_all = names.catch_all
+        && site
+            .names
+            .iter()
+            .any(|n| if site.server == Server::Apache { n == "*" } else { n.starts_with('~') });
     let mut reasons = Vec::new();
     if !explicit.is_empty() {
         reasons.push(format!("answers any name on {}", explicit.join(", ")));
