@@ -30,8 +30,10 @@ const BLOCKS_LIMIT: usize = 1 << 16;
 const FAULTS_PER_FILE: u32 = 16;
 /// Problems in all.
 const PROBLEMS_LIMIT: usize = 5_000;
-/// Bytes of memory for what is kept of sites.
+/// Bytes of memory for what is kept of sites…
 const KEEP_LIMIT: usize = 96 << 20;
+/// …of which names and other strings leave the rest to further sites.
+const KEEP_STRINGS: usize = 72 << 20;
 /// What a site and a string cost beside their text.
 const SITE_COST: usize = 512;
 const STRING_COST: usize = 48;
@@ -394,8 +396,12 @@ impl<'a> Reader<'a> {
 
     /// Whether there is room for another string of this length.
     fn room(&mut self, len: usize, line: u32) -> bool {
-        self.kept += len + STRING_COST;
-        if self.kept <= KEEP_LIMIT {
+        self.room_below(KEEP_STRINGS, len + STRING_COST, line)
+    }
+
+    fn room_below(&mut self, limit: usize, cost: usize, line: u32) -> bool {
+        if self.kept + cost <= limit {
+            self.kept += cost;
             return true;
         }
         if !self.keep_full {

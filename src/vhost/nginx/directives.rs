@@ -1,5 +1,6 @@
 //! What each directive means, by the block that it stands in.
 
+use super::lua::LuaEnd;
 use super::*;
 
 /// Directives that take no block. Where a semicolon is forgotten, such a
@@ -72,16 +73,12 @@ impl Reader<'_> {
         let line = first.line;
         if self.surplus > 0 {
             if end == End::Block {
-                self.block(bytes, name, args, line, cursor, Kind::Other);
+                self.block(bytes, name, line, cursor, Kind::Other);
             }
             return;
         }
         if end == End::Block && is_simple(name) {
-            self.complain(
-                ProblemKind::Syntax,
-                line,
-                "a directive that takes no block opens one; it is skipped",
-            );
+            self.complain(ProblemKind::Syntax, line, "a directive that takes no block opens one; it is skipped");
             return self.enter(Kind::Other, line);
         }
         match self.blocks.last().map(|b| b.kind) {
@@ -92,7 +89,7 @@ impl Reader<'_> {
             }
             Some(kind @ (Kind::Other | Kind::Table)) => {
                 if end == End::Block {
-                    self.block(bytes, name, args, line, cursor, kind);
+                    self.block(bytes, name, line, cursor, kind);
                 } else if name == b"include" && kind == Kind::Other {
                     self.include_args(bytes, args, line);
                 }
@@ -108,24 +105,21 @@ impl Reader<'_> {
     }
 
     /// Opens a block about which nothing more is known than its name.
-    fn block(
-        &mut self,
-        bytes: &[u8],
-        name: &[u8],
-        args: &[Word],
-        line: u32,
-        cursor: &mut Cursor,
-        kind: Kind,
-    ) {
-        let _ = args;
+    fn block(&mut self, bytes: &[u8], name: &[u8], line: u32, cursor: &mut Cursor, kind: Kind) {
         if name.ends_with(b"_by_lua_block") {
-            if !lua::skip_block(bytes, cursor) {
-                self.complain(ProblemKind::UnclosedBlock, line, "a Lua block that the file does not close");
+            match lua::skip_block(bytes, cursor) {
+                LuaEnd::Closed => {}
+                LuaEnd::OpenBracket => {
+                    self.complain(ProblemKind::Syntax, line, "a long bracket in a Lua block is not closed");
+                }
+                LuaEnd::EndOfFile => {
+                    let message = "a Lua block that the file does not close";
+                    self.complain(ProblemKind::UnclosedBlock, line, message);
+                }
             }
             return;
         }
-        let table =
-            matches!(name, b"map" | b"geo" | b"types" | b"split_clients" | b"charset_map" | b"geoip2");
+        let table = matches!(name, b"map" | b"geo" | b"types" | b"split_clients" | b"charset_map" | b"geoip2");
         self.enter(if table { Kind::Table } else { kind }, line);
     }
 
@@ -153,7 +147,7 @@ impl Reader<'_> {
                 b"server" => self.open_server(args, line, scope),
                 _ => {
                     self.lua_at_http(name, scope);
-                    self.block(bytes, name, args, line, cursor, Kind::Other);
+                    self.block(bytes, name, line, cursor, Kind::Other);
                 }
             }
             return;
@@ -203,7 +197,7 @@ impl Reader<'_> {
             self.complain(ProblemKind::Syntax, line, "\"server\" takes no arguments");
         }
         let path = fold(self.path());
-        if self.blocks.len() >= BLOCKS_LIMIT || !self.room(SITE_COST + path.len(), line) {
+        if self.blocks.len() >= BLOCKS_LIMIT || !self.room_below(KEEP_LIMIT, SITE_COST + path.len(), line) {
             return self.enter(Kind::Other, line);
         }
         let site = Site::new(facts::Server::Nginx, decode(&path), line);
@@ -337,7 +331,7 @@ impl Reader<'_> {
                 {
                     s.flow.unknown_block = true;
                 }
-                self.block(bytes, name, args, line, cursor, Kind::Inner);
+                self.block(bytes, name, line, cursor, Kind::Inner);
             }
         }
     }
@@ -373,9 +367,7 @@ impl Reader<'_> {
         match (kind, answer) {
             (Some(Kind::Server(_)), answer) => flow.at_server(answer),
             (Some(Kind::If), answer) => flow.within_if(answer),
-            (Some(Kind::Location(Place::Root)), Answer::Redirect(target)) => {
-                flow.root_redirect = Some(target)
-            }
+            (Some(Kind::Location(Place::Root)), Answer::Redirect(target)) => flow.root_redirect = Some(target),
             (Some(Kind::Location(Place::Root)), Answer::Refuse(close)) => flow.root_refuses = Some(close),
             _ => {}
         }

@@ -5,9 +5,19 @@
 
 use super::lexer::Cursor;
 
-/// Moves past the block whose `{` has just been read; `false` when the file
-/// ends first.
-pub(super) fn skip_block(bytes: &[u8], cur: &mut Cursor) -> bool {
+/// How a block ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LuaEnd {
+    /// At its brace.
+    Closed,
+    /// At its brace, if a long bracket that is never closed is left out.
+    OpenBracket,
+    /// With the file.
+    EndOfFile,
+}
+
+/// Moves past the block whose `{` has just been read.
+pub(super) fn skip_block(bytes: &[u8], cur: &mut Cursor) -> LuaEnd {
     let mut depth = 1_u64;
     // Quotes known to have no partner on this line, so that a line of
     // nothing but quotes is still read in one go.
@@ -24,7 +34,7 @@ pub(super) fn skip_block(bytes: &[u8], cur: &mut Cursor) -> bool {
                 depth -= 1;
                 if depth == 0 {
                     cur.pos = i + 1;
-                    return true;
+                    return if brackets { LuaEnd::Closed } else { LuaEnd::OpenBracket };
                 }
             }
             b'-' if bytes.get(i + 1) == Some(&b'-') => {
@@ -60,7 +70,7 @@ pub(super) fn skip_block(bytes: &[u8], cur: &mut Cursor) -> bool {
         i += 1;
     }
     cur.pos = bytes.len();
-    false
+    LuaEnd::EndOfFile
 }
 
 /// The end of the string that starts at `i`, or where its line ends.
