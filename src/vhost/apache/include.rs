@@ -15,7 +15,8 @@ const FOLDER_DEPTH: u32 = 20;
 #[derive(Debug)]
 pub(super) struct Item {
     pub path: Vec<u8>,
-    /// Named by the directive itself, not found in a folder.
+    /// Its last component is the directive's own text, not found in a folder:
+    /// it may well be missing.
     pub literal: bool,
 }
 
@@ -26,6 +27,8 @@ impl Item {
     }
 }
 
+type Folder = (Arc<[u8]>, Arc<[Vec<u8>]>);
+
 /// What is still to be read of one Include.
 #[derive(Debug)]
 pub(super) struct Items {
@@ -34,9 +37,8 @@ pub(super) struct Items {
     pub optional: bool,
     pub includer: Arc<[u8]>,
     pub line: u32,
-    /// How many folders deep, and what the folders above hold: a folder that
-    /// holds the same again is a link to one above.
-    above: Vec<Arc<[Vec<u8>]>>,
+    /// The folders above, each with what it holds.
+    above: Vec<Folder>,
 }
 
 impl Items {
@@ -74,6 +76,7 @@ impl Walk<'_> {
                 for item in &mut found {
                     item.path.push(b'/');
                     item.path.extend_from_slice(part);
+                    item.literal = true;
                 }
                 continue;
             }
@@ -125,7 +128,7 @@ impl Walk<'_> {
                 return None;
             }
         };
-        if !names.is_empty() && items.above.contains(&names) {
+        if items.above.iter().any(|above| self.same_folder(above, &item.path, &names)) {
             self.problem(SourceError::SymlinkLoop.problem(&item.path, &items.includer, items.line));
             return None;
         }
@@ -140,13 +143,26 @@ impl Walk<'_> {
             .map(|n| Item { path: [&item.path, &b"/"[..], n].concat(), literal: false })
             .collect();
         let mut above = items.above.clone();
-        above.push(names);
+        above.push((item.path.as_slice().into(), names));
         Some(Items {
             rest,
             optional: items.optional,
             includer: items.includer.clone(),
             line: items.line,
             above,
+        })
+    }
+
+    /// Whether a folder is one above it once more, reached by a link: the same
+    /// entries, and the first file among them is the same file. Without any
+    /// file there is nothing to read twice.
+    fn same_folder(&self, above: &Folder, path: &[u8], names: &Arc<[Vec<u8>]>) -> bool {
+        if above.1 != *names {
+            return false;
+        }
+        names.iter().take(64).any(|n| {
+            let id = |dir: &[u8]| self.src.read(&[dir, b"/", n].concat()).ok().map(|f| f.id);
+            id(path).is_some_and(|here| id(&above.0) == Some(here))
         })
     }
 

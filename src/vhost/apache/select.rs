@@ -218,6 +218,15 @@ impl<'a> Shadows<'a> {
         }
     }
 
+    /// The main server's name, which a record without one takes over where it
+    /// has a wildcard address. It is written nowhere in the record, so it is
+    /// none of the site's names.
+    fn implied(&self, s: &Server) -> Option<&'a String> {
+        let main = self.servers.first().filter(|m| m.named)?;
+        let takes = !s.named && s.addrs.iter().any(|a| a.host == Host::Any);
+        main.names.first().filter(|_| takes)
+    }
+
     /// Notes record `i` in its chains; its names that it has in none of them
     /// for itself.
     fn enter(&mut self, i: usize, chains: &[u32]) -> Vec<String> {
@@ -238,10 +247,9 @@ impl<'a> Shadows<'a> {
                 let earlier = *self.exact.entry(key).or_insert(i as u32) as usize;
                 // Two names of one hash are possible in principle.
                 let exact = earlier != i
-                    && self
-                        .servers
-                        .get(earlier)
-                        .is_some_and(|s| s.names.iter().any(|n| n.eq_ignore_ascii_case(name)));
+                    && self.servers.get(earlier).is_some_and(|s| {
+                        s.names.iter().chain(self.implied(s)).any(|n| n.eq_ignore_ascii_case(name))
+                    });
                 let taken = exact || self.wild.get(&chain).is_some_and(|w| w.takes(&lower, &mut self.steps));
                 everywhere &= taken;
             }
@@ -250,6 +258,12 @@ impl<'a> Shadows<'a> {
             }
             if name.contains(['*', '?']) {
                 new_wild.extend(chains.iter().map(|&c| (c, lower.clone())));
+            }
+        }
+        if let Some(name) = self.implied(server) {
+            let lower = name.to_ascii_lowercase().into_bytes();
+            for &chain in chains {
+                self.exact.entry(self.hasher.hash_one((chain, &lower))).or_insert(i as u32);
             }
         }
         // Its own wildcards do not shadow its own names.

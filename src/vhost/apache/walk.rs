@@ -116,6 +116,8 @@ pub(super) struct Walk<'s> {
     /// Folders listed; they count against `limits.files` of their own.
     pub folders: u64,
     full: bool,
+    /// The port of the main server's ServerName, as far as it is read.
+    pub main_port: u16,
     /// Whether any file could be read.
     pub opened: bool,
 }
@@ -142,6 +144,7 @@ impl<'s> Walk<'s> {
             retained: RETAINED,
             folders: 0,
             full: false,
+            main_port: 0,
             opened: false,
         }
     }
@@ -604,7 +607,7 @@ impl<'s> Walk<'s> {
             self.note(&frame.file, at, ProblemKind::Syntax, "a VirtualHost without an address");
         }
         for w in words(args) {
-            match Addr::parse(&w) {
+            match Addr::parse(&w, self.main_port) {
                 Some(addr) if self.spend(w.len() + 64, at, &frame.file) => server.addrs.push(addr),
                 Some(_) => break,
                 None => {
@@ -730,6 +733,11 @@ impl<'s> Walk<'s> {
     /// The record that directives belong to now.
     pub fn server(&mut self) -> Option<&mut Server> {
         self.servers.get_mut(self.current)
+    }
+
+    /// Whether directives belong to the main server now.
+    pub fn in_main(&self) -> bool {
+        self.current == 0
     }
 
     /// Takes bytes out of what may be kept; notes once that it is used up.
