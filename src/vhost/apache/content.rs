@@ -137,6 +137,9 @@ fn aliases(walk: &mut Walk<'_>, args: &[u8], at: u32, file: &str) {
         }
         let name = decode(&w);
         let Some(s) = walk.server() else { return };
+        if s.names.is_empty() {
+            s.names.reserve_exact(2);
+        }
         let known = if s.names.len() < 32 {
             s.names.contains(&name)
         } else {
@@ -150,6 +153,10 @@ fn aliases(walk: &mut Walk<'_>, args: &[u8], at: u32, file: &str) {
 
 fn keep(list: &mut Vec<String>, text: String) {
     if list.len() < KEPT && !list.contains(&text) {
+        if list.is_empty() {
+            // Most have one, and there are many.
+            list.reserve_exact(1);
+        }
         list.push(text);
     }
 }

@@ -87,7 +87,8 @@ impl<'a> Chains<'a> {
                 continue;
             }
             let suffix = if self.ssl(s) { " ssl" } else { "" };
-            let mut place = Place::default();
+            let some = s.addrs.len().min(16);
+            let mut place = Place { listen: Vec::with_capacity(some), ..Place::default() };
             let mut numbers: Vec<u32> = Vec::with_capacity(s.addrs.len());
             for a in &s.addrs {
                 let Some(&(first, number)) = self.chains.get(&(&a.host, a.port)) else { continue };
@@ -101,6 +102,7 @@ impl<'a> Chains<'a> {
                         if a.marked {
                             place.marked.push(text.clone());
                         }
+                        place.default.reserve_exact(1);
                         place.default.push(text.clone());
                     }
                     place.listen.push(text);
@@ -132,7 +134,7 @@ impl<'a> Chains<'a> {
             return vec![format!("{name}{suffix}")];
         }
         if a.port != 0 {
-            return vec![format!("{host}:{}{suffix}", a.port)];
+            return vec![[&*host, ":", itoa(a.port, &mut [0; 5]), suffix].concat()];
         }
         let mut out: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
@@ -188,6 +190,20 @@ impl<'a> Chains<'a> {
         place.default = place.listen.clone();
         place
     }
+}
+
+/// A port in digits; twenty thousand of them go through `format!` slowly.
+fn itoa(mut port: u16, buffer: &mut [u8; 5]) -> &str {
+    let mut at = buffer.len();
+    for slot in buffer.iter_mut().rev() {
+        *slot = b'0' + (port % 10) as u8;
+        port /= 10;
+        at -= 1;
+        if port == 0 {
+            break;
+        }
+    }
+    std::str::from_utf8(buffer.get(at..).unwrap_or_default()).unwrap_or_default()
 }
 
 /// Names that earlier records of the same chain take.
