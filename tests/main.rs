@@ -8,6 +8,7 @@
 )]
 
 mod corpus;
+mod differential;
 mod flow;
 mod harness;
 mod scenarios;

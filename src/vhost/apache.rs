@@ -163,7 +163,7 @@ fn site(server: Server, place: Place, tls: bool, main: Option<&Server>) -> Site 
     if server.access.denied && !server.access.doubtful {
         site.refuses = site.default.clone();
     }
-    if !site.names.is_empty() {
+    if !site.names.is_empty() && !site.default.is_empty() {
         site.implicit_default = site.default.iter().filter(|l| !place.marked.contains(l)).cloned().collect();
     }
     if site.file.starts_with("/www/server/panel/vhost/apache/")

@@ -6,7 +6,7 @@ use crate::source::decode;
 
 use super::directive::Directive;
 use super::line::words;
-use super::server::{is_catch_all, is_name, server_name};
+use super::server::{is_catch_all, is_name, server_name, server_port};
 use super::walk::{Scope, Walk};
 
 /// Upstreams and certificates that one record keeps.
@@ -28,6 +28,9 @@ pub(super) fn directive(
             walk.unresolved(args, at, file);
             if let Some(arg) = words(args).next() {
                 let name = server_name(&arg);
+                if walk.in_main() {
+                    walk.main_port = server_port(&arg);
+                }
                 if !is_name(name) {
                     not_a_name(walk, at, file);
                 } else if !name.is_empty() && walk.spend(name.len() + 32, at, file) {
@@ -134,6 +137,9 @@ fn aliases(walk: &mut Walk<'_>, args: &[u8], at: u32, file: &str) {
         }
         let name = decode(&w);
         let Some(s) = walk.server() else { return };
+        if s.names.is_empty() {
+            s.names.reserve_exact(2);
+        }
         let known = if s.names.len() < 32 {
             s.names.contains(&name)
         } else {
@@ -147,6 +153,10 @@ fn aliases(walk: &mut Walk<'_>, args: &[u8], at: u32, file: &str) {
 
 fn keep(list: &mut Vec<String>, text: String) {
     if list.len() < KEPT && !list.contains(&text) {
+        if list.is_empty() {
+            // Most have one, and there are many.
+            list.reserve_exact(1);
+        }
         list.push(text);
     }
 }

@@ -15,40 +15,58 @@ const FOLDER_DEPTH: u32 = 20;
 #[derive(Debug)]
 pub(super) struct Item {
     pub path: Vec<u8>,
-    /// Named by the directive itself, not found in a folder.
+    /// Its last component is the directive's own text, not found in a folder:
+    /// it may well be missing.
     pub literal: bool,
 }
 
-impl Item {
-    /// Whether the reading failed because a folder stands there.
-    pub fn may_be_folder(&self, e: SourceError) -> bool {
-        e == SourceError::NotRegularFile
-    }
-}
+/// A folder, with what it holds.
+type Folder = (Arc<[u8]>, Arc<[Vec<u8>]>);
 
-/// What is still to be read of one Include.
+/// What is still to be read of one Include. Its paths stand in one buffer:
+/// ten thousand small ones, freed one by one between the files, would cost
+/// more than reading the lines.
 #[derive(Debug)]
 pub(super) struct Items {
-    /// In reverse.
-    rest: Vec<Item>,
+    paths: Vec<u8>,
+    /// In reverse: where each path begins, and whether it is literal.
+    rest: Vec<(usize, bool)>,
     pub optional: bool,
-    pub includer: Arc<[u8]>,
+    pub includer: Arc<str>,
     pub line: u32,
-    /// How many folders deep, and what the folders above hold: a folder that
-    /// holds the same again is a link to one above.
-    above: Vec<Arc<[Vec<u8>]>>,
+    /// The folders above.
+    above: Vec<Folder>,
 }
 
 impl Items {
-    /// The main file.
-    pub fn main(path: &[u8]) -> Items {
-        let item = Item { path: fold(path), literal: true };
-        Items { rest: vec![item], optional: false, includer: fold(path).into(), line: 1, above: Vec::new() }
+    fn new(optional: bool, includer: Arc<str>, line: u32) -> Items {
+        Items { paths: Vec::new(), rest: Vec::new(), optional, includer, line, above: Vec::new() }
     }
 
-    /// The next path.
-    pub fn pop(&mut self) -> Option<Item> {
-        self.rest.pop()
+    /// The main file.
+    pub fn main(path: &[u8]) -> Items {
+        let path = fold(path);
+        let mut items = Items::new(false, decode(&path).into(), 1);
+        items.push(&[&path], true);
+        items
+    }
+
+    /// Adds a path, in parts, before those that are there.
+    fn push(&mut self, parts: &[&[u8]], literal: bool) {
+        self.rest.push((self.paths.len(), literal));
+        for p in parts {
+            self.paths.extend_from_slice(p);
+        }
+    }
+
+    /// Puts the next path into `item`; false at the end.
+    pub fn next(&mut self, item: &mut Item) -> bool {
+        let Some((start, literal)) = self.rest.pop() else { return false };
+        item.path.clear();
+        item.path.extend_from_slice(self.paths.get(start..).unwrap_or_default());
+        item.literal = literal;
+        self.paths.truncate(start);
+        true
     }
 }
 
@@ -62,9 +80,9 @@ impl Walk<'_> {
     }
 
     /// The paths of an Include, in the order in which Apache reads them.
-    pub fn include(&mut self, path: &[u8], optional: bool, includer: Arc<[u8]>, line: u32) -> Option<Items> {
+    pub fn include(&mut self, path: &[u8], optional: bool, includer: Arc<str>, line: u32) -> Option<Items> {
         if path.is_empty() {
-            self.note(&decode(&includer), line, ProblemKind::Syntax, "an Include without a path");
+            self.note(&includer, line, ProblemKind::Syntax, "an Include without a path");
             return None;
         }
         let path = self.absolute(path);
@@ -74,6 +92,7 @@ impl Walk<'_> {
                 for item in &mut found {
                     item.path.push(b'/');
                     item.path.extend_from_slice(part);
+                    item.literal = true;
                 }
                 continue;
             }
@@ -86,7 +105,7 @@ impl Walk<'_> {
                         Vec::new()
                     }
                     Err(e) => {
-                        self.problem(e.problem(&item.path, &includer, line));
+                        self.problem(e.problem(&item.path, includer.as_bytes(), line));
                         continue;
                     }
                 };
@@ -97,56 +116,69 @@ impl Walk<'_> {
                         next.push(Item { path, literal: false });
                     }
                     if next.len() as u64 > self.src.limits().files {
-                        self.problem(SourceError::FileLimit.problem(&item.path, &includer, line));
+                        self.problem(SourceError::FileLimit.problem(&item.path, includer.as_bytes(), line));
                         break;
                     }
                 }
                 if next.len() == before && !optional {
                     let message = "a pattern of an Include that matches nothing, which Apache 2.4 refuses";
-                    self.note(&decode(&includer), line, ProblemKind::MissingInclude, message);
+                    self.note(&includer, line, ProblemKind::MissingInclude, message);
                 }
             }
             found = next;
         }
-        found.reverse();
-        Some(Items { rest: found, optional, includer, line, above: Vec::new() })
+        let mut items = Items::new(optional, includer, line);
+        for item in found.iter().rev() {
+            items.push(&[&item.path], item.literal);
+        }
+        Some(items)
     }
 
     /// What a folder holds, to be read in its place; hidden files too.
     pub fn folder(&mut self, item: &Item, items: &Items) -> Option<Items> {
         if self.src.kind(&item.path) != Ok(Kind::Dir) {
-            self.problem(SourceError::NotRegularFile.problem(&item.path, &items.includer, items.line));
+            self.problem(SourceError::NotRegularFile.problem(
+                &item.path,
+                items.includer.as_bytes(),
+                items.line,
+            ));
             return None;
         }
         let names: Arc<[Vec<u8>]> = match self.list(&item.path) {
             Ok(names) => names.into(),
             Err(e) => {
-                self.problem(e.problem(&item.path, &items.includer, items.line));
+                self.problem(e.problem(&item.path, items.includer.as_bytes(), items.line));
                 return None;
             }
         };
-        if !names.is_empty() && items.above.contains(&names) {
-            self.problem(SourceError::SymlinkLoop.problem(&item.path, &items.includer, items.line));
+        if items.above.iter().any(|above| self.same_folder(above, &item.path, &names)) {
+            self.problem(SourceError::SymlinkLoop.problem(&item.path, items.includer.as_bytes(), items.line));
             return None;
         }
         if items.above.len() >= FOLDER_DEPTH as usize {
             let message = "folders are nested deeper than Apache reads them";
-            self.note(&decode(&items.includer), items.line, ProblemKind::IncludeDepth, message);
+            self.note(&items.includer.clone(), items.line, ProblemKind::IncludeDepth, message);
             return None;
         }
-        let rest = names
-            .iter()
-            .rev()
-            .map(|n| Item { path: [&item.path, &b"/"[..], n].concat(), literal: false })
-            .collect();
-        let mut above = items.above.clone();
-        above.push(names);
-        Some(Items {
-            rest,
-            optional: items.optional,
-            includer: items.includer.clone(),
-            line: items.line,
-            above,
+        let mut inner = Items::new(items.optional, items.includer.clone(), items.line);
+        for n in names.iter().rev() {
+            inner.push(&[&item.path, b"/", n], false);
+        }
+        inner.above.clone_from(&items.above);
+        inner.above.push((item.path.as_slice().into(), names));
+        Some(inner)
+    }
+
+    /// Whether a folder is one above it once more, reached by a link: the same
+    /// entries, and the first file among them is the same file. Without any
+    /// file there is nothing to read twice.
+    fn same_folder(&self, above: &Folder, path: &[u8], names: &Arc<[Vec<u8>]>) -> bool {
+        if above.1 != *names {
+            return false;
+        }
+        names.iter().take(64).any(|n| {
+            let id = |dir: &[u8]| self.src.read(&[dir, b"/", n].concat()).ok().map(|f| f.id);
+            id(path).is_some_and(|here| id(&above.0) == Some(here))
         })
     }
 

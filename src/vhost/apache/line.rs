@@ -15,16 +15,18 @@ pub(super) struct Line<'a> {
 }
 
 /// Cuts a file into logical lines without copying what has no continuation.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Lines {
     pos: usize,
     number: u32,
+    /// There are NULs in it: looked for once, not in each line.
+    nuls: bool,
 }
 
 impl Lines {
-    /// Starts at a byte offset (behind a byte-order mark).
-    pub fn at(pos: usize) -> Self {
-        Lines { pos, number: 0 }
+    /// Starts at a byte offset (behind a byte-order mark) of a text.
+    pub fn new(pos: usize, text: &[u8]) -> Self {
+        Lines { pos, number: 0, nuls: text.contains(&0) }
     }
 
     /// The next line that is neither empty nor a comment.
@@ -43,7 +45,7 @@ impl Lines {
             match raw.first() {
                 None | Some(b'#') => {}
                 Some(_) => {
-                    let (text, nul) = cut_nul(raw);
+                    let (text, nul) = if self.nuls { cut_nul(raw) } else { (raw, false) };
                     if !text.is_empty() {
                         return Some(Line { text: Cow::Borrowed(text), number, nul });
                     }

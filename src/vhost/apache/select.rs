@@ -87,7 +87,8 @@ impl<'a> Chains<'a> {
                 continue;
             }
             let suffix = if self.ssl(s) { " ssl" } else { "" };
-            let mut place = Place::default();
+            let some = s.addrs.len().min(16);
+            let mut place = Place { listen: Vec::with_capacity(some), ..Place::default() };
             let mut numbers: Vec<u32> = Vec::with_capacity(s.addrs.len());
             for a in &s.addrs {
                 let Some(&(first, number)) = self.chains.get(&(&a.host, a.port)) else { continue };
@@ -101,6 +102,7 @@ impl<'a> Chains<'a> {
                         if a.marked {
                             place.marked.push(text.clone());
                         }
+                        place.default.reserve_exact(1);
                         place.default.push(text.clone());
                     }
                     place.listen.push(text);
@@ -132,7 +134,7 @@ impl<'a> Chains<'a> {
             return vec![format!("{name}{suffix}")];
         }
         if a.port != 0 {
-            return vec![format!("{host}:{}{suffix}", a.port)];
+            return vec![[&*host, ":", itoa(a.port, &mut [0; 5]), suffix].concat()];
         }
         let mut out: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
@@ -190,6 +192,20 @@ impl<'a> Chains<'a> {
     }
 }
 
+/// A port in digits; twenty thousand of them go through `format!` slowly.
+fn itoa(mut port: u16, buffer: &mut [u8; 5]) -> &str {
+    let mut at = buffer.len();
+    for slot in buffer.iter_mut().rev() {
+        *slot = b'0' + (port % 10) as u8;
+        port /= 10;
+        at -= 1;
+        if port == 0 {
+            break;
+        }
+    }
+    std::str::from_utf8(buffer.get(at..).unwrap_or_default()).unwrap_or_default()
+}
+
 /// Names that earlier records of the same chain take.
 struct Shadows<'a> {
     servers: &'a [Server],
@@ -218,6 +234,15 @@ impl<'a> Shadows<'a> {
         }
     }
 
+    /// The main server's name, which a record without one takes over where it
+    /// has a wildcard address. It is written nowhere in the record, so it is
+    /// none of the site's names.
+    fn implied(&self, s: &Server) -> Option<&'a String> {
+        let main = self.servers.first().filter(|m| m.named)?;
+        let takes = !s.named && s.addrs.iter().any(|a| a.host == Host::Any);
+        main.names.first().filter(|_| takes)
+    }
+
     /// Notes record `i` in its chains; its names that it has in none of them
     /// for itself.
     fn enter(&mut self, i: usize, chains: &[u32]) -> Vec<String> {
@@ -238,10 +263,9 @@ impl<'a> Shadows<'a> {
                 let earlier = *self.exact.entry(key).or_insert(i as u32) as usize;
                 // Two names of one hash are possible in principle.
                 let exact = earlier != i
-                    && self
-                        .servers
-                        .get(earlier)
-                        .is_some_and(|s| s.names.iter().any(|n| n.eq_ignore_ascii_case(name)));
+                    && self.servers.get(earlier).is_some_and(|s| {
+                        s.names.iter().chain(self.implied(s)).any(|n| n.eq_ignore_ascii_case(name))
+                    });
                 let taken = exact || self.wild.get(&chain).is_some_and(|w| w.takes(&lower, &mut self.steps));
                 everywhere &= taken;
             }
@@ -250,6 +274,12 @@ impl<'a> Shadows<'a> {
             }
             if name.contains(['*', '?']) {
                 new_wild.extend(chains.iter().map(|&c| (c, lower.clone())));
+            }
+        }
+        if let Some(name) = self.implied(server) {
+            let lower = name.to_ascii_lowercase().into_bytes();
+            for &chain in chains {
+                self.exact.entry(self.hasher.hash_one((chain, &lower))).or_insert(i as u32);
             }
         }
         // Its own wildcards do not shadow its own names.

@@ -32,13 +32,18 @@ pub(super) struct Addr {
 }
 
 impl Addr {
-    /// One word of `<VirtualHost>`; `None` where Apache refuses it.
-    pub fn parse(word: &[u8]) -> Option<Addr> {
+    /// One word of `<VirtualHost>`; `None` where Apache refuses it. `*` alone
+    /// is every port; any other address without one has that of the main
+    /// server's ServerName, if it stands above.
+    pub fn parse(word: &[u8], main_port: u16) -> Option<Addr> {
         let text = decode(word);
         let (host, port) = match text.strip_suffix('*') {
             Some("") => ("*", 0),
             Some(rest) if rest.ends_with(':') => (rest.strip_suffix(':')?, 0),
-            _ => split_port(&text)?,
+            _ => match split_port(&text)? {
+                (host, 0) => (host, main_port),
+                found => found,
+            },
         };
         let mut addr = Addr { host: Host::Any, port, v6_any: false, marked: false };
         if host.eq_ignore_ascii_case("_default_") {
@@ -108,7 +113,7 @@ impl Listen {
         let protocol = words.next();
         let addr = match std::str::from_utf8(&word).ok().and_then(|w| w.parse::<u16>().ok()) {
             Some(port) => Addr { host: Host::Any, port, v6_any: false, marked: false },
-            None => Addr::parse(&word)?,
+            None => Addr::parse(&word, 0)?,
         };
         let https_written = protocol.as_ref().is_some_and(|p| p.eq_ignore_ascii_case(b"https"));
         let https = https_written || (protocol.is_none() && addr.port == 443);
@@ -147,6 +152,8 @@ pub(super) struct Server {
     pub names: Vec<String>,
     /// Where ServerName stands in `names`.
     pub server_name: Option<usize>,
+    /// Whether it has one.
+    pub named: bool,
     pub root: Option<String>,
     pub upstream: Vec<String>,
     pub certificates: Vec<String>,
@@ -165,6 +172,7 @@ impl Server {
             addrs: Vec::new(),
             names: Vec::new(),
             server_name: None,
+            named: false,
             root: None,
             upstream: Vec::new(),
             certificates: Vec::new(),
@@ -178,6 +186,7 @@ impl Server {
 
     /// Sets ServerName; the last one counts.
     pub fn set_name(&mut self, name: String) {
+        self.named = true;
         if let Some(old) = self.server_name.take() {
             self.names.remove(old);
         }
@@ -210,6 +219,12 @@ pub(super) fn server_name(arg: &[u8]) -> &[u8] {
         Some(at) => host.get(..from + at).unwrap_or(host),
         None => host,
     }
+}
+
+/// The port of `ServerName`, 0 without one.
+pub(super) fn server_port(arg: &[u8]) -> u16 {
+    let digits = arg.rsplit(|&b| b == b':').next().filter(|d| d.len() < arg.len());
+    digits.and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| d.parse().ok()).unwrap_or(0)
 }
 
 /// Whether a text can be a host name or a wildcard to Apache. What holds

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::facts::{Problem, ProblemKind};
-use crate::source::{FileBytes, FileId, Source, decode};
+use crate::source::{FileBytes, FileId, Source, SourceError, decode};
 
 use super::condition::{Modules, if_version};
 use super::directive::{Directive, Opener, directive, is_known, opener};
@@ -61,7 +61,6 @@ struct Frame {
     text: Text,
     lines: Lines,
     file: Arc<str>,
-    path: Arc<[u8]>,
     /// `Some` in a macro's text: the line of the outermost `Use`.
     used_at: Option<u32>,
     /// The macro whose text this is.
@@ -116,6 +115,8 @@ pub(super) struct Walk<'s> {
     /// Folders listed; they count against `limits.files` of their own.
     pub folders: u64,
     full: bool,
+    /// The port of the main server's ServerName, as far as it is read.
+    pub main_port: u16,
     /// Whether any file could be read.
     pub opened: bool,
 }
@@ -142,6 +143,7 @@ impl<'s> Walk<'s> {
             retained: RETAINED,
             folders: 0,
             full: false,
+            main_port: 0,
             opened: false,
         }
     }
@@ -150,10 +152,9 @@ impl<'s> Walk<'s> {
     pub fn run_made(&mut self, main: &[u8], text: Vec<u8>) {
         let file: Arc<str> = decode(main).into();
         let frame = Frame {
+            lines: Lines::new(0, &text),
             text: Text::Made(text.into()),
-            lines: Lines::default(),
             file,
-            path: main.into(),
             used_at: Some(1),
             of_macro: None,
             id: None,
@@ -171,6 +172,7 @@ impl<'s> Walk<'s> {
     }
 
     fn run(&mut self) {
+        let mut item = Item { path: Vec::new(), literal: false };
         while let Some(work) = self.work.pop() {
             if self.full {
                 self.work.clear();
@@ -178,8 +180,8 @@ impl<'s> Walk<'s> {
             }
             match work {
                 Work::Files(mut items) => {
-                    if let Some(item) = items.pop() {
-                        self.open(item, items);
+                    if items.next(&mut item) {
+                        self.open(&item, items);
                     }
                 }
                 Work::Text(frame) => self.read(frame),
@@ -188,10 +190,10 @@ impl<'s> Walk<'s> {
     }
 
     /// Opens one file of an include, or lists it where it is a folder.
-    fn open(&mut self, item: Item, items: Items) {
+    fn open(&mut self, item: &Item, items: Items) {
         let (optional, line) = (items.optional, items.line);
         let includer = items.includer.clone();
-        if item.path == b"/dev/null" {
+        if item.path == *b"/dev/null" {
             // The one device that Apache takes.
             self.work.push(Work::Files(items));
             return;
@@ -199,14 +201,14 @@ impl<'s> Walk<'s> {
         let file = match self.src.read(&item.path) {
             Ok(file) => file,
             Err(e) => {
-                let opened = item.may_be_folder(e).then(|| self.folder(&item, &items));
+                let opened = (e == SourceError::NotRegularFile).then(|| self.folder(item, &items));
                 self.work.push(Work::Files(items));
                 match opened {
                     Some(Some(inner)) => self.work.push(Work::Files(inner)),
                     Some(None) => {}
-                    None if optional && item.literal && e == crate::source::SourceError::NotFound => {}
+                    None if optional && item.literal && e == SourceError::NotFound => {}
                     None => {
-                        self.problem(e.problem(&item.path, &includer, line));
+                        self.problem(e.problem(&item.path, includer.as_bytes(), line));
                         if e.is_final() {
                             self.full = true;
                         }
@@ -229,20 +231,26 @@ impl<'s> Walk<'s> {
         let limit =
             APACHE_DEPTH.min(usize::try_from(self.src.limits().include_depth).unwrap_or(APACHE_DEPTH));
         if looped {
-            let at = decode(&includer);
-            return self.note(&at, line, ProblemKind::IncludeLoop, "a file includes itself; it is read once");
+            return self.note(
+                &includer,
+                line,
+                ProblemKind::IncludeLoop,
+                "a file includes itself; it is read once",
+            );
         }
         if depth > limit {
-            let at = decode(&includer);
             return self.note(
-                &at,
+                &includer,
                 line,
                 ProblemKind::IncludeDepth,
                 "includes are nested deeper than limits.include_depth; the rest is not read",
             );
         }
         self.opened = true;
-        let name = decode(&item.path);
+        let name: Arc<str> = match std::str::from_utf8(&item.path) {
+            Ok(path) => path.into(),
+            Err(_) => decode(&item.path).into(),
+        };
         let mut start = 0;
         if file.bytes.starts_with(b"\xef\xbb\xbf") {
             start = 3;
@@ -251,10 +259,9 @@ impl<'s> Walk<'s> {
         }
         self.work.push(Work::Text(Frame {
             id: Some(file.id),
+            lines: Lines::new(start, &file.bytes),
             text: Text::File(file),
-            lines: Lines::at(start),
-            file: name.into(),
-            path: item.path.into(),
+            file: name,
             used_at: None,
             of_macro: None,
             base: self.sections.len(),
@@ -374,7 +381,7 @@ impl<'s> Walk<'s> {
     /// Fills variables in: `Define`s, then the environment. What nothing sets
     /// stays as written; a value is not looked into again.
     fn resolve<'a>(&mut self, args: &'a [u8], line: u32, file: &str) -> Option<Cow<'a, [u8]>> {
-        if !args.windows(2).any(|w| w == b"${") {
+        if !args.contains(&b'$') || !args.windows(2).any(|w| w == b"${") {
             return Some(Cow::Borrowed(args));
         }
         let mut out = Vec::with_capacity(args.len());
@@ -604,8 +611,13 @@ impl<'s> Walk<'s> {
             self.note(&frame.file, at, ProblemKind::Syntax, "a VirtualHost without an address");
         }
         for w in words(args) {
-            match Addr::parse(&w) {
-                Some(addr) if self.spend(w.len() + 64, at, &frame.file) => server.addrs.push(addr),
+            match Addr::parse(&w, self.main_port) {
+                Some(addr) if self.spend(w.len() + 64, at, &frame.file) => {
+                    if server.addrs.is_empty() {
+                        server.addrs.reserve_exact(1);
+                    }
+                    server.addrs.push(addr);
+                }
                 Some(_) => break,
                 None => {
                     self.note(
@@ -630,7 +642,7 @@ impl<'s> Walk<'s> {
             Directive::Include | Directive::IncludeOptional => {
                 self.unresolved(args, at, &frame.file);
                 let path = words(args).next()?;
-                let items = self.include(&path, d == Directive::IncludeOptional, frame.path.clone(), at);
+                let items = self.include(&path, d == Directive::IncludeOptional, frame.file.clone(), at);
                 return items.map(Work::Files);
             }
             Directive::Use => return self.use_macro(args, at, frame),
@@ -716,10 +728,9 @@ impl<'s> Walk<'s> {
         }
         self.expansion -= text.len().min(self.expansion);
         Some(Work::Text(Frame {
+            lines: Lines::new(0, &text),
             text: Text::Made(text.into()),
-            lines: Lines::default(),
             file: frame.file.clone(),
-            path: frame.path.clone(),
             used_at: Some(at),
             of_macro: Some(name),
             id: None,
@@ -730,6 +741,11 @@ impl<'s> Walk<'s> {
     /// The record that directives belong to now.
     pub fn server(&mut self) -> Option<&mut Server> {
         self.servers.get_mut(self.current)
+    }
+
+    /// Whether directives belong to the main server now.
+    pub fn in_main(&self) -> bool {
+        self.current == 0
     }
 
     /// Takes bytes out of what may be kept; notes once that it is used up.
