@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use crate::facts::{Reason, Server};
 use tail::Tail;
 
-pub(crate) use suffix::below;
+pub use suffix::below;
 
 /// The label that is asked below a wildcard. Fixed, so that resolvers cache
 /// its answer; long enough that nobody serves it by name.

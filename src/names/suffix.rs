@@ -25,7 +25,7 @@ pub(super) fn reserved(ascii: &str) -> bool {
 }
 
 /// Whether `name` is `suffix` or ends in `.suffix`.
-pub(crate) fn below(name: &str, suffix: &str) -> bool {
+pub fn below(name: &str, suffix: &str) -> bool {
     name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 

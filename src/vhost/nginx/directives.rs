@@ -78,7 +78,11 @@ impl Reader<'_> {
             return;
         }
         if end == End::Block && is_simple(name) {
-            self.complain(ProblemKind::Syntax, line, "a directive that takes no block opens one; it is skipped");
+            self.complain(
+                ProblemKind::Syntax,
+                line,
+                "a directive that takes no block opens one; it is skipped",
+            );
             return self.enter(Kind::Other, line);
         }
         match self.blocks.last().map(|b| b.kind) {
@@ -119,7 +123,8 @@ impl Reader<'_> {
             }
             return;
         }
-        let table = matches!(name, b"map" | b"geo" | b"types" | b"split_clients" | b"charset_map" | b"geoip2");
+        let table =
+            matches!(name, b"map" | b"geo" | b"types" | b"split_clients" | b"charset_map" | b"geoip2");
         self.enter(if table { Kind::Table } else { kind }, line);
     }
 
@@ -367,7 +372,9 @@ impl Reader<'_> {
         match (kind, answer) {
             (Some(Kind::Server(_)), answer) => flow.at_server(answer),
             (Some(Kind::If), answer) => flow.within_if(answer),
-            (Some(Kind::Location(Place::Root)), Answer::Redirect(target)) => flow.root_redirect = Some(target),
+            (Some(Kind::Location(Place::Root)), Answer::Redirect(target)) => {
+                flow.root_redirect = Some(target)
+            }
             (Some(Kind::Location(Place::Root)), Answer::Refuse(close)) => flow.root_refuses = Some(close),
             _ => {}
         }

@@ -33,9 +33,10 @@ fn words(text: &str) -> Vec<String> {
 #[test]
 fn quotes_are_taken_off_and_six_escapes_rewritten() {
     assert_eq!(words(r#"a "b c" 'd;e' "";"#), ["a", "b c", "d;e", ""]);
-    assert_eq!(words(r#"a "q\"q" 'q\'q' b\\s t\tt r\rr n\nn \;x;"#), [
-        "a", "q\"q", "q'q", "b\\s", "t\tt", "r\rr", "n\nn", "\\;x"
-    ]);
+    assert_eq!(
+        words(r#"a "q\"q" 'q\'q' b\\s t\tt r\rr n\nn \;x;"#),
+        ["a", "q\"q", "q'q", "b\\s", "t\tt", "r\rr", "n\nn", "\\;x"]
+    );
     let (out, _) = lex(br"a \d{3;");
     assert_eq!(out[0], (vec!["a".into(), r"\d".into()], '{', 1));
 }
@@ -114,7 +115,8 @@ fn faults_leave_the_next_statements_whole() {
 /// Where a Lua block ends: the rest after it, and the line there.
 fn after_lua(text: &str) -> Option<(&str, u32)> {
     let mut cursor = Cursor { pos: 0, line: 1 };
-    (skip_block(text.as_bytes(), &mut cursor) != LuaEnd::EndOfFile).then(|| (&text[cursor.pos..], cursor.line))
+    (skip_block(text.as_bytes(), &mut cursor) != LuaEnd::EndOfFile)
+        .then(|| (&text[cursor.pos..], cursor.line))
 }
 
 #[test]
