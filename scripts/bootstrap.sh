@@ -35,7 +35,7 @@ case $what in
     need libnginx-mod-stream /usr/lib/nginx/modules/ngx_stream_module.so
     need iproute2 ip
     need util-linux unshare ;;
-  bench) need knot knotd; need python3-venv /usr/share/doc/python3-venv ;;
+  bench) need knot knotd; need python3-venv /usr/share/doc/python3-venv; need time /usr/bin/time ;;
 esac
 
 if [ "$(id -u)" = 0 ]; then root=(env); else root=(sudo env); fi
