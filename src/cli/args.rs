@@ -313,6 +313,7 @@ pub fn definition(lang: Lang) -> Clap {
         )
         .subcommand(
             base("config")
+                .subcommand_required(true)
                 .about(p("检查或显示设置", "Check or show the settings"))
                 .override_usage(p("beian-agent config <check|show>", "beian-agent config <check|show>"))
                 .subcommand(

@@ -1,0 +1,3 @@
+//! Tests that need the binary or real servers, as one program.
+
+mod cli;
