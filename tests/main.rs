@@ -7,6 +7,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod cli;
 mod corpus;
 mod differential;
 mod flow;
