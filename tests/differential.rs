@@ -1,0 +1,4 @@
+//! Random configurations, read by us and served by the real server: every
+//! host must be answered by the site that we say.
+
+pub mod nginx;
