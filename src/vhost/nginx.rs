@@ -272,7 +272,8 @@ impl<'a> Reader<'a> {
         if arg.is_empty() {
             return self.complain(ProblemKind::Syntax, line, "\"include\" without a file name");
         }
-        let path = if arg.first() == Some(&b'/') { arg.to_vec() } else { [self.prefix.as_slice(), arg].concat() };
+        let path =
+            if arg.first() == Some(&b'/') { arg.to_vec() } else { [self.prefix.as_slice(), arg].concat() };
         if !has_magic(&path) {
             return self.include_file(&path, line);
         }

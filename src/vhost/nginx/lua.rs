@@ -112,10 +112,7 @@ fn long_bracket(bytes: &[u8], i: usize, enabled: &mut bool) -> Option<usize> {
 }
 
 fn find(bytes: &[u8], from: usize, what: u8) -> usize {
-    bytes
-        .get(from..)
-        .and_then(|rest| rest.iter().position(|&b| b == what))
-        .map_or(bytes.len(), |n| from + n)
+    bytes.get(from..).and_then(|rest| rest.iter().position(|&b| b == what)).map_or(bytes.len(), |n| from + n)
 }
 
 fn lines(bytes: &[u8], from: usize, to: usize) -> u32 {

@@ -67,9 +67,8 @@ pub(super) fn settle(
             let mut ids = Vec::with_capacity(usize::from(last - first) + 1);
             for port in first..=last {
                 let next = sockets.len() as u32;
-                let id = *index
-                    .entry(Key { address: &listen.address, port, quic: listen.quic })
-                    .or_insert(next);
+                let id =
+                    *index.entry(Key { address: &listen.address, port, quic: listen.quic }).or_insert(next);
                 if id == next {
                     sockets.push(Socket::default());
                 }
@@ -234,7 +233,9 @@ fn unreachable_names(src: &Source, servers: &[Server], sockets: &[Socket]) -> Ve
         let mut names = Names::default();
         for &number in &socket.servers {
             let number_ = number as usize;
-            let (Some(server), Some(&offset)) = (servers.get(number_), offsets.get(number_)) else { continue };
+            let (Some(server), Some(&offset)) = (servers.get(number_), offsets.get(number_)) else {
+                continue;
+            };
             let own = &server.site.names;
             let Some(marks) = reached.get_mut(offset..offset + own.len()) else { continue };
             spent = spent.saturating_add(own.len());

@@ -52,9 +52,9 @@ pub const REGEXES: &[Regex] = &[
     Regex {
         text: r"~^u\d{1,2}\.example\.com$",
         matches: |h| {
-            h.strip_prefix('u').and_then(|h| h.strip_suffix(".example.com")).is_some_and(|d| {
-                (1..=2).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit())
-            })
+            h.strip_prefix('u')
+                .and_then(|h| h.strip_suffix(".example.com"))
+                .is_some_and(|d| (1..=2).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit()))
         },
         hosts: &["u7.example.com", "u77.example.com", "u777.example.com"],
     },
@@ -63,8 +63,16 @@ pub const REGEXES: &[Regex] = &[
         matches: |h| h.strip_suffix(".r.example.net").is_some_and(|t| !t.is_empty()),
         hosts: &["x.r.example.net", "x.y.r.example.net", "r.example.net"],
     },
-    Regex { text: "~^W{3}", matches: |h| h.starts_with("www"), hosts: &["www.other.example", "ww.other.example"] },
-    Regex { text: "~shop|店", matches: |h| h.contains("shop") || h.contains('店'), hosts: &["myshop.example.org"] },
+    Regex {
+        text: "~^W{3}",
+        matches: |h| h.starts_with("www"),
+        hosts: &["www.other.example", "ww.other.example"],
+    },
+    Regex {
+        text: "~shop|店",
+        matches: |h| h.contains("shop") || h.contains('店'),
+        hosts: &["myshop.example.org"],
+    },
     Regex { text: r"~^$", matches: str::is_empty, hosts: &[] },
 ];
 
@@ -107,8 +115,15 @@ pub struct Tree {
 
 /// Files in the order in which nginx loads them, `http.conf` in two halves
 /// around the others.
-const SLOTS: &[&str] =
-    &["http.conf", "sites/10-a.conf", "more/nested.inc", "sites/20 b.conf", "avail/c", "sites/~.conf", "http.conf"];
+const SLOTS: &[&str] = &[
+    "http.conf",
+    "sites/10-a.conf",
+    "more/nested.inc",
+    "sites/20 b.conf",
+    "avail/c",
+    "sites/~.conf",
+    "http.conf",
+];
 
 impl Tree {
     pub fn random(seed: u64, ipv6: bool) -> Tree {
@@ -216,7 +231,7 @@ fn quoted(r: &mut Rng, word: &str) -> String {
 
 fn noise(r: &mut Rng, out: &mut String) {
     if r.chance(30) {
-        out.push_str(*r.pick(&[
+        out.push_str(r.pick::<&str>(&[
             "# server { server_name no.example.com; }\n",
             "\n\t\n",
             "#}\n",
@@ -277,7 +292,9 @@ fn server(s: &Server, dir: &str, ports: &[u16], extra: &mut Vec<(String, String)
     let answer = format!("return 200 S{};", s.id);
     parts.push(match if s.style == 0 { 0 } else { r.below(5) } {
         1 => format!("location / {{ {answer} }}\n"),
-        2 => format!("location ~ \"^/x{{9}}\" {{ return 204; }}\nlocation / {{ if ($host) {{ }} {answer} }}\n"),
+        2 => {
+            format!("location ~ \"^/x{{9}}\" {{ return 204; }}\nlocation / {{ if ($host) {{ }} {answer} }}\n")
+        }
         3 => format!("location ~ /\\{{ {{ return 204; }}\nset $a \"${{host}}\";\n{answer}\n"),
         4 => format!("if ($host = \"}}{{\") {{ return 403; }}\n{answer}\n"),
         _ => format!("{answer}\n"),
@@ -288,13 +305,21 @@ fn server(s: &Server, dir: &str, ports: &[u16], extra: &mut Vec<(String, String)
         for k in (1..parts.len()).rev() {
             let j = r.below(k + 1);
             let name = |p: &String| p.starts_with("server_name") || p.starts_with("include");
-            if !name(&parts[k]) && !name(&parts[j]) && !parts[k].contains("return") && !parts[j].contains("return") {
+            if !name(&parts[k])
+                && !name(&parts[j])
+                && !parts[k].contains("return")
+                && !parts[j].contains("return")
+            {
                 parts.swap(k, j);
             }
         }
         noise(r, &mut out);
     }
-    out.push_str(if s.style == 0 { "server {\n" } else { *r.pick(&["server {\n", "server{", "server\n# {\n{\n", "'server' {"]) });
+    out.push_str(if s.style == 0 {
+        "server {\n"
+    } else {
+        r.pick::<&str>(&["server {\n", "server{", "server\n# {\n{\n", "'server' {"])
+    });
     for p in parts {
         if s.style != 0 {
             noise(r, &mut out);

@@ -32,7 +32,9 @@ pub fn find_nginx() -> PathBuf {
         .chain(["/usr/sbin".into(), "/usr/local/sbin".into(), "/usr/local/nginx/sbin".into()])
         .map(|d| d.join("nginx"))
         .find(|p| p.is_file())
-        .unwrap_or_else(|| panic!("nginx is not installed; this test compares with the real one (apt install nginx)"))
+        .unwrap_or_else(|| {
+            panic!("nginx is not installed; this test compares with the real one (apt install nginx)")
+        })
 }
 
 /// Ports that nobody uses on any address right now.
@@ -184,14 +186,21 @@ fn shadowed(sites: &[Site]) -> Result<(), String> {
 /// strangers. `None` sends no Host at all.
 fn hosts(tree: &Tree) -> Vec<Option<String>> {
     let mut out: BTreeSet<String> =
-        ["nobody.example.edu", "example.com", "q.example.com", "127.0.0.1", "www.example.cn"].map(str::to_owned).into();
+        ["nobody.example.edu", "example.com", "q.example.com", "127.0.0.1", "www.example.cn"]
+            .map(str::to_owned)
+            .into();
     for name in tree.servers.iter().flat_map(|s| &s.names) {
         if let Some(regex) = model::REGEXES.iter().find(|r| r.text == name) {
             out.extend(regex.hosts.iter().map(|h| (*h).to_owned()));
         } else if let Some(base) = name.strip_prefix("*.").or(name.strip_prefix('.')) {
             out.extend([base.to_owned(), format!("q.{base}"), format!("Q.r.{base}"), format!("q{base}")]);
         } else if let Some(base) = name.strip_suffix(".*") {
-            out.extend([format!("{base}.cn"), format!("{base}.com.cn"), base.to_owned(), format!("q.{base}.cn")]);
+            out.extend([
+                format!("{base}.cn"),
+                format!("{base}.com.cn"),
+                base.to_owned(),
+                format!("q.{base}.cn"),
+            ]);
         } else if !name.is_empty() {
             out.extend([name.clone(), format!("{name}."), format!("{name}:8080"), format!("q.{name}")]);
         }
@@ -214,7 +223,9 @@ fn compare(tree: &Tree, sites: &[Site], ports: &[u16]) -> Result<usize, String> 
                 let name = name.strip_suffix('.').unwrap_or(name);
                 let want = socket.answers(name).and_then(|i| number(&sites[i])).map(|n| format!("S{n}"));
                 if want.as_deref() != Some(answer.as_str()) {
-                    return Err(format!("{host:?} at {address}:{port}: nginx answers {answer}, listed is {want:?}"));
+                    return Err(format!(
+                        "{host:?} at {address}:{port}: nginx answers {answer}, listed is {want:?}"
+                    ));
                 }
             }
         }

@@ -64,7 +64,9 @@ fn a_brace_too_many_leaves_the_files_level() {
 
 #[test]
 fn a_server_that_is_not_closed_does_not_swallow_the_next() {
-    let s = http("server { server_name a;\nlocation / {\nserver {\nlisten 81; server_name b;\n}\nserver { server_name c; }");
+    let s = http(
+        "server { server_name a;\nlocation / {\nserver {\nlisten 81; server_name b;\n}\nserver { server_name c; }",
+    );
     assert_eq!(names(&s), [["a"], ["b"], ["c"]]);
     assert_eq!(s.sites[1].listen, ["*:81"]);
     assert!(kinds(&s).contains(&Syntax) && kinds(&s).contains(&UnclosedBlock));
@@ -72,7 +74,9 @@ fn a_server_that_is_not_closed_does_not_swallow_the_next() {
 
 #[test]
 fn a_forgotten_semicolon_costs_one_directive_at_most() {
-    let s = http("include none.conf\nserver {\n listen 81\n server_name a;\n root /x\n location / { proxy_pass http://u; }\n}\nserver { server_name b }\n");
+    let s = http(
+        "include none.conf\nserver {\n listen 81\n server_name a;\n root /x\n location / { proxy_pass http://u; }\n}\nserver { server_name b }\n",
+    );
     assert_eq!(names(&s), [["a"], ["b"]]);
     assert_eq!((s.sites[0].line, s.sites[0].listen.as_slice()), (4, &["*:81".to_owned()][..]));
     assert_eq!(s.sites[0].root.as_deref(), Some("/x"));
@@ -84,7 +88,9 @@ fn a_forgotten_semicolon_costs_one_directive_at_most() {
 
 #[test]
 fn an_open_quote_costs_its_line() {
-    let s = http("server {\n add_header X \"abc;\n server_name a;\n}\nserver { add_header Y \"def\"; server_name b; }");
+    let s = http(
+        "server {\n add_header X \"abc;\n server_name a;\n}\nserver { add_header Y \"def\"; server_name b; }",
+    );
     assert_eq!((names(&s), kinds(&s)), (vec![vec!["a"], vec!["b"]], vec![Syntax]));
 }
 

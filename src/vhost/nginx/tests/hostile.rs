@@ -14,9 +14,14 @@ fn within(seconds: u64, f: impl FnOnce() -> Scan) -> Scan {
 #[test]
 fn include_bombs_stop_at_the_limit_of_files() {
     let files: Vec<(String, Vec<u8>)> = (0..30)
-        .map(|i| (format!("/etc/nginx/{i}.inc"), format!("include {0}.inc; include {0}.inc;", i + 1).into_bytes()))
+        .map(|i| {
+            (format!("/etc/nginx/{i}.inc"), format!("include {0}.inc; include {0}.inc;", i + 1).into_bytes())
+        })
         .chain([("/etc/nginx/30.inc".to_owned(), b"server { server_name a; }".to_vec())])
-        .chain([("/etc/nginx/nginx.conf".to_owned(), b"http { server { server_name first; } include 0.inc; }".to_vec())])
+        .chain([(
+            "/etc/nginx/nginx.conf".to_owned(),
+            b"http { server { server_name first; } include 0.inc; }".to_vec(),
+        )])
         .collect();
     let files: Vec<(&str, &[u8])> = files.iter().map(|(p, b)| (p.as_str(), b.as_slice())).collect();
     let s = within(20, || scan_files(&files));
@@ -27,7 +32,10 @@ fn include_bombs_stop_at_the_limit_of_files() {
 #[test]
 fn deep_blocks_need_no_stack() {
     let open = "location / {".repeat(200_000);
-    let text = format!("http {{ server {{ server_name a; {open} {} }} server {{ server_name b; }} }}", "}".repeat(200_000));
+    let text = format!(
+        "http {{ server {{ server_name a; {open} {} }} server {{ server_name b; }} }}",
+        "}".repeat(200_000)
+    );
     let s = within(10, || scan(text));
     assert_eq!((names(&s), kinds(&s)), (vec![vec!["a"], vec!["b"]], vec![ProblemKind::NestingDepth]));
     let s = within(10, || scan("http{server{".repeat(300_000)));
@@ -36,7 +44,11 @@ fn deep_blocks_need_no_stack() {
 
 #[test]
 fn many_directives_at_the_bottom_of_deep_blocks_cost_no_more() {
-    let text = format!("http {{ server {{ {} {}", "location / {".repeat(60_000), "proxy_pass http://a;".repeat(200_000));
+    let text = format!(
+        "http {{ server {{ {} {}",
+        "location / {".repeat(60_000),
+        "proxy_pass http://a;".repeat(200_000)
+    );
     let s = within(10, || scan(text));
     assert_eq!(s.sites[0].upstream, ["http://a"]);
 }
@@ -59,7 +71,8 @@ fn every_kind_of_endless_text_is_read_once() {
         "#".repeat(n),
         "a_by_lua_block {".to_owned() + &"\\\"".repeat(n),
         "a_by_lua_block {".to_owned() + &"[[".repeat(n),
-        "a_by_lua_block {".to_owned() + &(0..2000).map(|i| format!("[{}[", "=".repeat(i))).collect::<String>(),
+        "a_by_lua_block {".to_owned()
+            + &(0..2000).map(|i| format!("[{}[", "=".repeat(i))).collect::<String>(),
         "a_by_lua_block {".to_owned() + &"\"'".repeat(n),
         "server { server_name ".to_owned() + &"\u{0}".repeat(n),
     ] {
@@ -89,7 +102,8 @@ fn sixty_thousand_names_and_two_hundred_thousand_in_all() {
 
 #[test]
 fn thousands_of_listens_of_every_port_are_bounded() {
-    let text = format!("http {{ {} }}", "server { listen 1-65535; listen 127.0.0.1:1-65535 ssl; }".repeat(2_000));
+    let text =
+        format!("http {{ {} }}", "server { listen 1-65535; listen 127.0.0.1:1-65535 ssl; }".repeat(2_000));
     let s = within(20, || scan(&text));
     assert_eq!(s.sites.len(), 2_000);
     assert_eq!(s.sites[0].default.len(), 2);

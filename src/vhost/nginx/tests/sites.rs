@@ -16,7 +16,9 @@ fn a_bare_server_has_nginxs_own_defaults() {
 
 #[test]
 fn names_add_up_each_once_in_order_as_written() {
-    let s = site("server_name B.example.com a.example.com;\nserver_name \"a.example.com\" .c.example.com '*.D.example.com';");
+    let s = site(
+        "server_name B.example.com a.example.com;\nserver_name \"a.example.com\" .c.example.com '*.D.example.com';",
+    );
     assert_eq!(s.names, ["B.example.com", "a.example.com", ".c.example.com", "*.D.example.com"]);
     let s = site("server_name \"a.example.com\";\nserver_name \"\" _;");
     assert_eq!(s.names, ["a.example.com", "", "_"]);
@@ -88,15 +90,10 @@ fn names_already_taken_are_shadowed() {
          server { listen 81; listen 80; server_name a.example.com b; }",
     );
     assert!(all[0].shadowed.is_empty());
-    assert_eq!(all[1].shadowed, [
-        "a.example.com",
-        "*.W.example.com",
-        "d.example.com",
-        "*.d.example.com",
-        "t.*",
-        "~^r$",
-        "_"
-    ]);
+    assert_eq!(
+        all[1].shadowed,
+        ["a.example.com", "*.W.example.com", "d.example.com", "*.d.example.com", "t.*", "~^r$", "_"]
+    );
     assert!(all[2].shadowed.is_empty(), "still reached on *:81");
 }
 
@@ -136,15 +133,18 @@ fn upstreams_come_from_any_depth_as_urls() {
          location /s { scgi_pass localhost:9000; } location /g { grpc_pass 127.0.0.1:5; }\n\
          location /h { grpc_pass grpcs://b; limit_except GET { proxy_pass http://127.0.0.1:3000; } }",
     );
-    assert_eq!(s.upstream, [
-        "http://127.0.0.1:3000",
-        "https://$up",
-        "fastcgi://unix:/tmp/php.sock",
-        "uwsgi://127.0.0.1:1",
-        "scgi://localhost:9000",
-        "grpc://127.0.0.1:5",
-        "grpcs://b"
-    ]);
+    assert_eq!(
+        s.upstream,
+        [
+            "http://127.0.0.1:3000",
+            "https://$up",
+            "fastcgi://unix:/tmp/php.sock",
+            "uwsgi://127.0.0.1:1",
+            "scgi://localhost:9000",
+            "grpc://127.0.0.1:5",
+            "grpcs://b"
+        ]
+    );
 }
 
 #[test]
@@ -211,7 +211,9 @@ fn a_refusal_is_certain_or_none() {
     ] {
         assert!(!refuses(server), "{server}");
     }
-    let all = sites("ssl_reject_handshake on; server { listen 80; listen 443 ssl; return 404; } error_page 404 /x;");
+    let all = sites(
+        "ssl_reject_handshake on; server { listen 80; listen 443 ssl; return 404; } error_page 404 /x;",
+    );
     assert_eq!(all[0].refuses, ["*:443 ssl"]);
 }
 

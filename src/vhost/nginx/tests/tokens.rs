@@ -3,8 +3,10 @@
 use super::super::lexer::{Cursor, End, Fault, Statement, Token, next};
 use super::super::lua::{LuaEnd, skip_block};
 
-/// Statements as words with their end; faults and lines apart.
-fn lex(text: &[u8]) -> (Vec<(Vec<String>, char, u32)>, Vec<(Fault, u32)>) {
+/// Words, what ends them, and the line of the first.
+type Lexed = (Vec<String>, char, u32);
+
+fn lex(text: &[u8]) -> (Vec<Lexed>, Vec<(Fault, u32)>) {
     let mut cursor = Cursor { pos: 0, line: 1 };
     let mut st = Statement::default();
     let (mut out, mut faults) = (Vec::new(), Vec::new());
@@ -33,9 +35,10 @@ fn words(text: &str) -> Vec<String> {
 #[test]
 fn quotes_are_taken_off_and_six_escapes_rewritten() {
     assert_eq!(words(r#"a "b c" 'd;e' "";"#), ["a", "b c", "d;e", ""]);
-    assert_eq!(words(r#"a "q\"q" 'q\'q' b\\s t\tt r\rr n\nn \;x;"#), [
-        "a", "q\"q", "q'q", "b\\s", "t\tt", "r\rr", "n\nn", "\\;x"
-    ]);
+    assert_eq!(
+        words(r#"a "q\"q" 'q\'q' b\\s t\tt r\rr n\nn \;x;"#),
+        ["a", "q\"q", "q'q", "b\\s", "t\tt", "r\rr", "n\nn", "\\;x"]
+    );
     let (out, _) = lex(br"a \d{3;");
     assert_eq!(out[0], (vec!["a".into(), r"\d".into()], '{', 1));
 }
@@ -114,7 +117,8 @@ fn faults_leave_the_next_statements_whole() {
 /// Where a Lua block ends: the rest after it, and the line there.
 fn after_lua(text: &str) -> Option<(&str, u32)> {
     let mut cursor = Cursor { pos: 0, line: 1 };
-    (skip_block(text.as_bytes(), &mut cursor) != LuaEnd::EndOfFile).then(|| (&text[cursor.pos..], cursor.line))
+    (skip_block(text.as_bytes(), &mut cursor) != LuaEnd::EndOfFile)
+        .then(|| (&text[cursor.pos..], cursor.line))
 }
 
 #[test]
