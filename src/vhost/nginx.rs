@@ -34,8 +34,10 @@ const PROBLEMS_LIMIT: usize = 5_000;
 const KEEP_LIMIT: usize = 96 << 20;
 /// …of which names and other strings leave the rest to further sites.
 const KEEP_STRINGS: usize = 72 << 20;
-/// What a site and a string cost beside their text.
-const SITE_COST: usize = 512;
+/// What a site, a listen and a string cost beside their text, the tables of
+/// the end included (measured).
+const SITE_COST: usize = 1_536;
+const LISTEN_COST: usize = 352;
 const STRING_COST: usize = 48;
 /// Files that are open at a time (each includes the next) hold at most this
 /// many times `limits.file_bytes`.

@@ -402,7 +402,7 @@ impl Reader<'_> {
             return self.complain(ProblemKind::Syntax, line, "\"listen\" without an address or port");
         };
         let target = target.text(bytes);
-        if !self.room(2 * target.len() + STRING_COST, line) {
+        if !self.room(2 * target.len() + LISTEN_COST, line) {
             return;
         }
         let (mut listen, valid) = Listen::parse(&target, line);

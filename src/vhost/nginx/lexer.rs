@@ -183,8 +183,11 @@ pub(super) fn next(bytes: &[u8], cur: &mut Cursor, st: &mut Statement) -> Token 
                 return Token::Eof;
             }
             st.fault(Fault::EndOfFile, cur.line);
-            st.words.clear();
-            return Token::Eof;
+            // A word that touches the end may be half of one.
+            if st.words.last().is_some_and(|w| w.end as usize == bytes.len()) {
+                st.words.pop();
+            }
+            return if st.words.is_empty() { Token::Eof } else { Token::Statement(End::Semicolon) };
         };
         match b {
             b' ' | b'\t' | b'\r' => cur.pos += 1,

@@ -295,7 +295,7 @@ fn server(s: &Server, dir: &str, ports: &[u16], extra: &mut Vec<(String, String)
         2 => {
             format!("location ~ \"^/x{{9}}\" {{ return 204; }}\nlocation / {{ if ($host) {{ }} {answer} }}\n")
         }
-        3 => format!("location ~ /\\{{ {{ return 204; }}\nset $a \"${{host}}\";\n{answer}\n"),
+        3 => format!("location ~ /\\{{ {{ return 204; }}\nset $a \"${{host}}\"; set $b ${{a}}x;\n{answer}\n"),
         4 => format!("if ($host = \"}}{{\") {{ return 403; }}\n{answer}\n"),
         _ => format!("{answer}\n"),
     });

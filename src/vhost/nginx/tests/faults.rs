@@ -43,6 +43,8 @@ fn a_cut_file_ends_at_its_own_level() {
     assert_eq!(names(&s), [["a"], ["b"]]);
     let p = s.problems.iter().find(|p| p.kind == UnclosedBlock).unwrap();
     assert_eq!((p.file.as_deref(), p.line), (Some("/etc/nginx/a.inc"), Some(3)));
+    let s = scan("http { server { server_name a b.example.co");
+    assert_eq!((names(&s), kinds(&s)), (vec![vec!["a"]], vec![UnclosedBlock]));
     let s = http("server { server_name a; content_by_lua_block { [[ } }");
     assert_eq!((names(&s), kinds(&s)), (vec![vec!["a"]], vec![Syntax]));
     let s = scan("http { server { server_name a; content_by_lua_block { s = '}' ");

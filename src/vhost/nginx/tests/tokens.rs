@@ -112,6 +112,10 @@ fn faults_leave_the_next_statements_whole() {
     }
     let (out, faults) = lex(b"a b; c");
     assert_eq!((out.len(), faults.as_slice()), (1, &[(Fault::EndOfFile, 1)][..]));
+    let (out, faults) = lex(b"a b c");
+    assert_eq!((out[0].0.len(), faults.as_slice()), (2, &[(Fault::EndOfFile, 1)][..]), "c may be cut");
+    let (out, _) = lex(b"a b c\n");
+    assert_eq!(out[0].0.len(), 3);
 }
 
 /// Where a Lua block ends: the rest after it, and the line there.
