@@ -45,7 +45,8 @@ const OPEN_FILES: u64 = 4;
 
 /// Reads the configuration that starts at `entry`. A main file without any
 /// `http {}` is taken for a piece that a panel includes there: its servers
-/// are web sites.
+/// are web sites. Start options change nothing here: whatever `-p` says,
+/// relative includes start at the main file's folder.
 pub fn read(src: &Source, entry: &Entry) -> Scan {
     let mut reader = Reader::new(src, &entry.path);
     reader.open_main(&entry.path);
@@ -290,7 +291,9 @@ impl<'a> Reader<'a> {
                     frame.line = line;
                 }
             }
-            Err(e) => self.refused(e, &path, line),
+            Err(e) if e.is_final() => self.refused(e, &path, line),
+            // A pattern is no file that a problem could name.
+            Err(e) => self.complain(e.kind(), line, &e.to_string()),
         }
     }
 

@@ -97,6 +97,12 @@ impl Reader<'_> {
             }
             return;
         }
+        if end == End::Block && d.name == b"server_name" && unquoted_brace(bytes, words, cursor) {
+            let message = "an unquoted \"{\" in a regular expression; nginx takes it for a block";
+            self.complain(ProblemKind::Syntax, d.line, message);
+            let whole = args.split_last().map_or(args, |(_, whole)| whole);
+            return self.in_server(Directive { args: whole, end: End::Semicolon, ..d }, cursor);
+        }
         if end == End::Block && is_simple(d.name) {
             let message = "a directive that takes no block opens one; it is skipped";
             self.complain(ProblemKind::Syntax, d.line, message);
@@ -435,6 +441,22 @@ impl Reader<'_> {
             server::add(&mut server.site.upstream, url);
         }
     }
+}
+
+/// Whether the `{` just read stands within a regex that somebody forgot to
+/// quote; then moves past the directive.
+fn unquoted_brace(bytes: &[u8], words: &[Word], cursor: &mut Cursor) -> bool {
+    let Some(last) = words.last() else { return false };
+    if !last.touches(cursor.pos.saturating_sub(1)) || last.text(bytes).first() != Some(&b'~') {
+        return false;
+    }
+    let rest = bytes.get(cursor.pos..).unwrap_or_default();
+    match rest.iter().position(|b| matches!(b, b';' | b'\n')) {
+        Some(n) if rest.get(n) == Some(&b';') => cursor.pos += n + 1,
+        Some(n) => cursor.pos += n,
+        None => cursor.pos = bytes.len(),
+    }
+    true
 }
 
 fn place(path: &[u8]) -> Place {

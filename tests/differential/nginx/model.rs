@@ -271,8 +271,7 @@ fn server(s: &Server, dir: &str, ports: &[u16], extra: &mut Vec<(String, String)
     let r: &mut Rng = if s.style == 0 { &mut plain } else { styled };
     let mut parts: Vec<String> = Vec::new();
     for l in &s.listens {
-        let l = Listen { ..l.clone() };
-        parts.push(listen(r, &l, ports));
+        parts.push(listen(r, l, ports));
     }
     let mut i = 0;
     while i < s.names.len() {

@@ -137,3 +137,13 @@ fn what_nginx_refuses_of_listens_is_said() {
         assert_eq!(kinds(&http(inner)), [Syntax], "{inner}");
     }
 }
+
+#[test]
+fn a_regex_that_is_not_quoted_costs_itself_only() {
+    let s = http("server { server_name a ~^b{2,3}\\.c$; listen 81; root /r; } server { server_name d; }");
+    assert_eq!((names(&s), kinds(&s)), (vec![vec!["a"], vec!["d"]], vec![Syntax]));
+    assert_eq!(
+        (s.sites[0].listen.as_slice(), s.sites[0].root.as_deref()),
+        (&["*:81".to_owned()][..], Some("/r"))
+    );
+}
