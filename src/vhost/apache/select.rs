@@ -9,7 +9,7 @@
 //! first.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use super::server::{Addr, Host, Listen, Server};
 
@@ -26,6 +26,9 @@ pub(super) struct Place {
 /// Steps that one scan spends on shadowed names and on "every port"; hostile
 /// trees with ten thousand wildcards on ten thousand addresses stop here.
 const STEPS: u64 = 20_000_000;
+/// Names by chain that are remembered for that; a wildcard counts as several.
+const STORED: usize = 1_000_000;
+const WILD_COSTS: usize = 16;
 /// Listens that "every port" is compared with, all records together.
 const EXPANSIONS: usize = 2_000_000;
 
@@ -211,9 +214,31 @@ struct Shadows<'a> {
     servers: &'a [Server],
     hasher: RandomState,
     /// Hash of chain and lower-case name to the first record that has it.
-    exact: HashMap<u64, u32>,
+    exact: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
+    lower: Vec<u8>,
     wild: HashMap<u32, Wild>,
     steps: u64,
+    stored: usize,
+}
+
+/// The keys are hashes already, by a secret key.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(b);
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 = n;
+    }
 }
 
 /// The wildcard aliases of one chain, by what stands behind their last mark.
@@ -225,12 +250,18 @@ struct Wild {
 
 impl<'a> Shadows<'a> {
     fn new(servers: &'a [Server]) -> Self {
+        let exact = HashMap::with_capacity_and_hasher(
+            servers.iter().map(|s| s.names.len()).sum(),
+            BuildHasherDefault::default(),
+        );
         Shadows {
             servers,
             hasher: RandomState::new(),
-            exact: HashMap::new(),
+            exact,
+            lower: Vec::new(),
             wild: HashMap::new(),
             steps: STEPS,
+            stored: STORED,
         }
     }
 
@@ -250,13 +281,16 @@ impl<'a> Shadows<'a> {
         let mut out = Vec::new();
         let mut new_wild: Vec<(u32, Vec<u8>)> = Vec::new();
         for name in &server.names {
-            let cost = chains.len() as u64;
-            if self.steps < cost {
-                self.steps = 0;
+            let wild = name.contains(['*', '?']);
+            let cost = chains.len() * if wild { WILD_COSTS } else { 1 };
+            if self.stored < cost {
+                self.stored = 0;
                 break;
             }
-            self.steps -= cost;
-            let lower = name.to_ascii_lowercase().into_bytes();
+            self.stored -= cost;
+            let mut lower = std::mem::take(&mut self.lower);
+            lower.clear();
+            lower.extend(name.bytes().map(|b| b.to_ascii_lowercase()));
             let mut everywhere = !chains.is_empty();
             for &chain in chains {
                 let key = self.hasher.hash_one((chain, &lower));
@@ -272,9 +306,10 @@ impl<'a> Shadows<'a> {
             if everywhere {
                 out.push(name.clone());
             }
-            if name.contains(['*', '?']) {
+            if wild {
                 new_wild.extend(chains.iter().map(|&c| (c, lower.clone())));
             }
+            self.lower = lower;
         }
         if let Some(name) = self.implied(server) {
             let lower = name.to_ascii_lowercase().into_bytes();

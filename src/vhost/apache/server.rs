@@ -91,7 +91,8 @@ fn host_of(host: &str) -> Option<Host> {
         let ip = ip.to_canonical();
         return Some(if ip.is_unspecified() { Host::Any } else { Host::Ip(ip) });
     }
-    (bare.len() == host.len()).then(|| Host::Name(host.to_ascii_lowercase().into()))
+    let name = if host.contains("${") { host.to_owned() } else { host.to_ascii_lowercase() };
+    (bare.len() == host.len()).then(|| Host::Name(name.into()))
 }
 
 /// One `Listen`.

@@ -15,7 +15,7 @@ use super::condition::{Modules, if_version};
 use super::directive::{Directive, Opener, directive, is_known, opener};
 use super::env::{Options, Vars};
 use super::include::{Item, Items};
-use super::line::{Line, Lines, trim, word, words};
+use super::line::{Line, Lines, tag, trim, word, words};
 use super::macros::{Fault, Macros, Recording};
 use super::server::{Addr, Listen, Server};
 
@@ -423,9 +423,7 @@ impl<'s> Walk<'s> {
 
     /// `</NAME>`.
     fn close(&mut self, text: &[u8], at: u32, frame: &Frame) {
-        let mut rest = text;
-        let Some(first) = word(&mut rest) else { return };
-        let Some(name) = first.strip_prefix(b"</").and_then(|n| n.strip_suffix(b">")) else {
+        let Some(name) = tag(text).0.strip_prefix(b"</").and_then(|n| n.strip_suffix(b">")) else {
             return self.note(&frame.file, at, ProblemKind::Syntax, "a closing tag without its >");
         };
         let name = hash(name);
@@ -448,8 +446,7 @@ impl<'s> Walk<'s> {
 
     /// `<NAME ARGS>`.
     fn section(&mut self, text: &[u8], at: u32, frame: &Frame) {
-        let mut rest = text;
-        let Some(first) = word(&mut rest) else { return };
+        let (first, rest) = tag(text);
         let name = first.get(1..).unwrap_or_default();
         // `<IfModule>`: the bracket belongs to the name.
         let (name, bare) = match name.strip_suffix(b">") {
@@ -542,8 +539,7 @@ impl<'s> Walk<'s> {
         if text.first() != Some(&b'<') {
             return;
         }
-        let mut rest = text;
-        let Some(first) = word(&mut rest) else { return };
+        let (first, _) = tag(text);
         match first.strip_prefix(b"</") {
             Some(name) => {
                 let name = hash(name.strip_suffix(b">").unwrap_or(name));
