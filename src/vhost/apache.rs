@@ -11,6 +11,7 @@ mod env;
 mod include;
 mod line;
 mod macros;
+mod sections;
 mod select;
 mod server;
 mod walk;
@@ -89,9 +90,9 @@ fn parent(path: &[u8]) -> &[u8] {
 }
 
 fn finish(walk: Walk<'_>) -> Scan {
-    let Walk { servers, listens, modules, problems, opened, .. } = walk;
+    let Walk { servers, listens, problems, opened, .. } = walk;
     let mut scan = Scan { sites: Vec::with_capacity(servers.len()), problems };
-    let chains = Chains::new(&servers, &listens, modules.has(b"ssl_module"));
+    let chains = Chains::new(&servers, &listens);
     let places = chains.places();
     let unreachable: Vec<bool> = servers.iter().map(|s| !chains.reachable(s)).collect();
     let ssl: Vec<bool> = servers.iter().map(|s| chains.ssl(s)).collect();

@@ -6,8 +6,9 @@ use crate::source::decode;
 
 use super::directive::Directive;
 use super::line::words;
+use super::sections::Scope;
 use super::server::{is_catch_all, is_name, server_name, server_port};
-use super::walk::{Scope, Walk};
+use super::walk::Walk;
 
 /// Upstreams and certificates that one record keeps.
 const KEPT: usize = 256;

@@ -43,7 +43,7 @@ pub(super) struct Chains<'a> {
 
 impl<'a> Chains<'a> {
     /// Chains the records; the first of `servers` is the main server.
-    pub fn new(servers: &'a [Server], listens: &'a [Listen], ssl_module: bool) -> Self {
+    pub fn new(servers: &'a [Server], listens: &'a [Listen]) -> Self {
         let mut chains = HashMap::new();
         for (i, s) in servers.iter().enumerate().skip(1) {
             for a in &s.addrs {
@@ -53,13 +53,13 @@ impl<'a> Chains<'a> {
         }
         let mut ports = HashMap::new();
         for l in listens {
-            *ports.entry(l.addr.port).or_insert(false) |= l.https && (l.https_written || ssl_module);
+            *ports.entry(l.addr.port).or_insert(false) |= l.https;
         }
         Chains { servers, listens, chains, ports }
     }
 
-    /// Whether TLS ends at a record: its own or the main server's SSLEngine,
-    /// else the protocol of its port's Listen.
+    /// Whether TLS ends at a vhost: its own or the main server's SSLEngine,
+    /// else the protocol of the Listen of its first address's port.
     pub fn ssl(&self, server: &Server) -> bool {
         let main = self.servers.first().and_then(|m| m.ssl);
         server.ssl.or(main).unwrap_or_else(|| {
@@ -183,8 +183,8 @@ impl<'a> Chains<'a> {
                 }
                 _ => ports.contains(&port) || ports.contains(&0),
             };
-            let https = self.ports.get(&port).copied().unwrap_or(false);
-            let suffix = if main.ssl.unwrap_or(https) { " ssl" } else { "" };
+            // `Listen … https` turns nothing on here: seen.
+            let suffix = if main.ssl == Some(true) { " ssl" } else { "" };
             let text = format!("{}:{port}{suffix}", l.addr.host_text());
             if !taken && seen.insert(text.clone()) {
                 place.listen.push(text);

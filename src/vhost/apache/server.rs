@@ -99,11 +99,9 @@ fn host_of(host: &str) -> Option<Host> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listen {
     pub addr: Addr,
-    /// The protocol is `https`: written, or by its port 443 when mod_ssl is
-    /// loaded.
+    /// The protocol `https` is written behind it. (Port 443 alone turns no TLS
+    /// on: seen.)
     pub https: bool,
-    /// `https` is written.
-    pub https_written: bool,
 }
 
 impl Listen {
@@ -116,9 +114,8 @@ impl Listen {
             Some(port) => Addr { host: Host::Any, port, v6_any: false, marked: false },
             None => Addr::parse(&word, 0)?,
         };
-        let https_written = protocol.as_ref().is_some_and(|p| p.eq_ignore_ascii_case(b"https"));
-        let https = https_written || (protocol.is_none() && addr.port == 443);
-        (addr.port != 0).then_some(Listen { addr, https, https_written })
+        let https = protocol.is_some_and(|p| p.eq_ignore_ascii_case(b"https"));
+        (addr.port != 0).then_some(Listen { addr, https })
     }
 }
 

@@ -215,12 +215,14 @@ fn tls() {
     assert_eq!(ssl(&format!("Listen 8443 https\n{}", vhost("*:8443", "a.test"))), ["*:8443 ssl"]);
     assert_eq!(ssl(&format!("SSLEngine on\nListen 443\n{}", vhost("*:443", "a.test"))), ["*:443 ssl"]);
     let load = "LoadModule ssl_module modules/mod_ssl.so\n";
-    assert_eq!(ssl(&format!("{load}Listen 443\n{}", vhost("*:443", "a.test"))), ["*:443 ssl"]);
-    assert_eq!(ssl(&format!("{load}Listen 443 http\n{}", vhost("*:443", "a.test"))), ["*:443"]);
-    assert_eq!(
-        ssl(&format!("{load}Listen 443\n<VirtualHost *:443>\nSSLEngine off\n</VirtualHost>\n")),
-        ["*:443"]
-    );
+    assert_eq!(ssl(&format!("{load}Listen 443\n{}", vhost("*:443", "a.test"))), ["*:443"]);
+    let off = "<VirtualHost *:443>\nSSLEngine off\n</VirtualHost>\n";
+    assert_eq!(ssl(&format!("Listen 443 https\n{off}")), ["*:443"]);
+    // The first address decides for all.
+    let both = "Listen 80\nListen 8443 https\n";
+    assert_eq!(ssl(&format!("{both}{}", vhost("*:8443 *:80", "a.test"))), ["*:8443 ssl", "*:80 ssl"]);
+    assert_eq!(ssl(&format!("{both}{}", vhost("*:80 *:8443", "a.test"))), ["*:80", "*:8443"]);
+    assert_eq!(ssl(both), ["*:80", "*:8443"]);
     let site = site_of(
         "SSLEngine on\nSSLCertificateFile \"/etc/ssl/a.pem\"\nSSLCertificateKeyFile /etc/ssl/a.key\nSSLCertificateFile /etc/ssl/b.pem",
     );

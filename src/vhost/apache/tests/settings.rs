@@ -129,7 +129,7 @@ fn directives_of_the_command_line_count() {
     let args = "-C 'Listen 443' -C 'LoadModule ssl_module modules/mod_ssl.so'";
     let scan = tree.scan_from(MAIN, Some(args));
     assert_eq!(names(&scan), ["a.test"]);
-    assert_eq!(scan.sites[0].listen, ["*:443 ssl"]);
+    assert_eq!(scan.sites[0].listen, ["*:443"]);
 }
 
 #[test]
