@@ -129,6 +129,7 @@ fn site(server: Server, place: Place, tls: bool, main: Option<&Server>) -> Site 
     site.redirect = server.redirect;
     site.root = server.root;
     let mut vhost_alias = server.vhost_alias;
+    let mut proxied = server.proxied;
     if let Some(main) = main {
         if site.root.is_none() {
             site.root.clone_from(&main.root);
@@ -136,7 +137,8 @@ fn site(server: Server, place: Place, tls: bool, main: Option<&Server>) -> Site 
         if tls && site.certificates.is_empty() {
             site.certificates.clone_from(&main.certificates);
         }
-        if site.redirect.is_none() && site.upstream.is_empty() && main.rewrite == Default::default() {
+        // mod_alias's redirects are inherited, mod_rewrite's rules are not.
+        if site.redirect.is_none() && !main.rewrite.ruled {
             site.redirect.clone_from(&main.redirect);
         }
         for u in main.upstream.iter().take(INHERITED) {
@@ -145,6 +147,7 @@ fn site(server: Server, place: Place, tls: bool, main: Option<&Server>) -> Site 
             }
         }
         vhost_alias |= main.vhost_alias;
+        proxied |= main.proxied;
         if site.names.is_empty() {
             // Without a name of its own a vhost answers to the host name of
             // its address.
@@ -157,6 +160,9 @@ fn site(server: Server, place: Place, tls: bool, main: Option<&Server>) -> Site 
                 }
             }
         }
+    }
+    if proxied {
+        site.redirect = None;
     }
     if vhost_alias {
         site.unbounded.push(Unbounded::VhostAlias);

@@ -80,6 +80,11 @@ pub(super) fn directive(
         }
         Directive::ProxyPass | Directive::ProxyPassMatch => {
             let target = words(args).find(|w| is_url(w));
+            if target.is_some()
+                && let Some(s) = walk.server()
+            {
+                s.proxied = true;
+            }
             upstream(walk, target.as_deref(), at, file);
         }
         Directive::SetHandler => {

@@ -245,6 +245,8 @@ impl Hasher for AsIs {
 #[derive(Default)]
 struct Wild {
     lengths: Vec<usize>,
+    /// Whether any suffix begins with something else than a dot.
+    other_starts: bool,
     by_suffix: HashMap<Vec<u8>, Vec<Vec<u8>>>,
 }
 
@@ -329,6 +331,7 @@ impl Wild {
     fn add(&mut self, pattern: Vec<u8>) {
         let tail = pattern.iter().rposition(|b| matches!(b, b'*' | b'?')).map_or(0, |p| p + 1);
         let suffix = pattern.get(tail..).unwrap_or_default().to_vec();
+        self.other_starts |= suffix.first().is_some_and(|b| *b != b'.');
         if let Err(at) = self.lengths.binary_search(&suffix.len()) {
             self.lengths.insert(at, suffix.len());
         }
@@ -337,9 +340,13 @@ impl Wild {
 
     fn takes(&self, name: &[u8], steps: &mut u64) -> bool {
         for &len in self.lengths.iter().take_while(|&&l| l <= name.len()) {
-            let Some(patterns) = name.get(name.len() - len..).and_then(|s| self.by_suffix.get(s)) else {
+            let Some(suffix) = name.get(name.len() - len..) else { continue };
+            // Nearly all suffixes begin with a dot, which most names have
+            // elsewhere.
+            if suffix.first().is_some_and(|b| *b != b'.') && !self.other_starts {
                 continue;
-            };
+            }
+            let Some(patterns) = self.by_suffix.get(suffix) else { continue };
             for p in patterns {
                 let cost = 1 + name.len() as u64 / 8;
                 if *steps < cost {

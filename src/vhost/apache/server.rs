@@ -157,6 +157,8 @@ pub(super) struct Server {
     pub certificates: Vec<String>,
     pub ssl: Option<bool>,
     pub redirect: Option<String>,
+    /// Some paths go to another server, before mod_alias sees them.
+    pub proxied: bool,
     pub access: Access,
     pub rewrite: Rewrite,
     pub vhost_alias: bool,
@@ -176,6 +178,7 @@ impl Server {
             certificates: Vec::new(),
             ssl: None,
             redirect: None,
+            proxied: false,
             access: Access::default(),
             rewrite: Rewrite::default(),
             vhost_alias: false,

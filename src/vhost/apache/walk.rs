@@ -32,6 +32,8 @@ const LONG_LINE: usize = 256 << 10;
 const RETAINED: usize = 128 << 20;
 /// Problems that are kept.
 const MAX_PROBLEMS: usize = 10_000;
+/// Faults of one kind that are told of one file.
+const NOISE: usize = 16;
 
 /// Text that is being read.
 pub(super) struct Frame {
@@ -541,13 +543,16 @@ impl<'s> Walk<'s> {
     }
 
     pub fn problem(&mut self, p: Problem) {
-        let known = self
-            .problems
-            .iter()
-            .rev()
-            .take(64)
-            .any(|q| q.kind == p.kind && q.line == p.line && q.file == p.file && q.message == p.message);
-        if !known && self.problems.len() < MAX_PROBLEMS {
+        // A file that is no configuration at all would fill the list.
+        let noisy = matches!(p.kind, ProblemKind::Syntax | ProblemKind::NulByte | ProblemKind::UnclosedBlock);
+        let mut alike = 0;
+        for q in self.problems.iter().rev().take(64).filter(|q| q.kind == p.kind && q.file == p.file) {
+            alike += 1;
+            if (q.line == p.line && q.message == p.message) || (noisy && alike >= NOISE) {
+                return;
+            }
+        }
+        if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(p);
         }
     }

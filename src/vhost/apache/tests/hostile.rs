@@ -96,6 +96,12 @@ fn timed(text: String) -> (Scan, Duration) {
 }
 
 #[test]
+fn a_file_that_is_no_configuration_makes_few_problems() {
+    let scan = Tree::of(format!("Listen 80\n{}", "</x>\0\n".repeat(5000))).scan();
+    assert_eq!(scan.problems.len(), 32);
+}
+
+#[test]
 fn macro_bombs_are_bounded() {
     let mut text = String::from("Listen 80\n<Macro M0 $n>\n");
     text.push_str(&vhost("*:80", "$n.test"));

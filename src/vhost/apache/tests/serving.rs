@@ -271,6 +271,7 @@ fn redirects_of_everything() {
     }
     for line in [
         "Redirect /old https://b.test/",
+        "ProxyPass /api http://127.0.0.1:1/\nRedirect / https://b.test/",
         "Redirect 404 /",
         "RewriteRule ^ https://b.test/ [R]",
         "RewriteEngine on\nRewriteCond %{REQUEST_URI} !^/x\nRewriteRule ^ https://b.test/ [R]",
@@ -280,6 +281,13 @@ fn redirects_of_everything() {
     ] {
         assert_eq!(to(line), None, "{line}");
     }
+}
+
+#[test]
+fn redirects_of_the_main_server_are_inherited() {
+    let of = |main: &str| sites(&format!("{main}\n{}", vhost("*:80", "a.test"))).pop().unwrap().redirect;
+    assert_eq!(of("Redirect / https://b.test/").as_deref(), Some("https://b.test/"));
+    assert_eq!(of("RewriteEngine on\nRewriteRule ^ https://b.test/ [R]"), None);
 }
 
 #[test]
