@@ -167,7 +167,7 @@ fn site(server: Server, place: Place, tls: bool, main: Option<&Server>) -> Site 
     if vhost_alias {
         site.unbounded.push(Unbounded::VhostAlias);
     }
-    if server.access.denied && !server.access.doubtful {
+    if server.access.denied && !server.access.doubtful && !proxied {
         site.refuses = site.default.clone();
     }
     if !site.names.is_empty() && !site.default.is_empty() {

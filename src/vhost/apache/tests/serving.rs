@@ -315,6 +315,10 @@ fn a_catch_all_that_refuses() {
         "<Location />\nRequire all denied\n</Location>\nErrorDocument 403 /site.html",
         "<Location />\nRequire all denied\n</Location>\n<If true>\nRequire all granted\n</If>",
         "Redirect 403 /x",
+        "<Location />\nRequire all denied\n</Location>\nRedirect /x https://b.test/",
+        "<Location />\nRequire all denied\n</Location>\nRewriteEngine on\nRewriteRule ^/x https://b.test/ [R]",
+        "Redirect 403 /\nProxyPass /x http://127.0.0.1:1/",
+        "RedirectMatch 404 .*\nErrorDocument 404 /index.html",
         "Redirect / https://b.test/",
         "RewriteRule ^ - [F]",
     ] {
