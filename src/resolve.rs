@@ -31,7 +31,7 @@ use judge::Lead;
 /// Names that are asked at a time, two questions each. Measured against knot
 /// on loopback (`benches/resolve.rs`): more gains nothing, and every question
 /// needs a socket of its own.
-const NAMES_AT_A_TIME: usize = 64;
+pub const NAMES_AT_A_TIME: usize = 64;
 
 /// Asks DNS.
 pub struct Resolver {
@@ -115,7 +115,12 @@ impl Resolver {
             self.asker.addresses(&fqdn, RecordType::A),
             self.asker.addresses(&fqdn, RecordType::AAAA)
         );
-        let mut both = judge::Both { a, aaaa, failed: a_failed.or(aaaa_failed), both_failed: a_failed.and(aaaa_failed).is_some() };
+        let mut both = judge::Both {
+            a,
+            aaaa,
+            failed: a_failed.or(aaaa_failed),
+            both_failed: a_failed.and(aaaa_failed).is_some(),
+        };
         // A resolver that gives up on a chain (a loop above all) says SERVFAIL
         // and nothing else. The chain is evidence all the same.
         if both.both_failed && both.failed == Some(Failure::ServFail) && both.a.chain.is_empty() {
@@ -128,7 +133,8 @@ impl Resolver {
     async fn chain_alone(&self, name: &Name, both: &mut judge::Both) {
         let mut at = name.clone();
         for _ in 0..ask::MAX_HOPS {
-            let Ok(Reading { found: Found::NoData, chain, .. }) = self.asker.question(&at, RecordType::CNAME).await
+            let Ok(Reading { found: Found::NoData, chain, .. }) =
+                self.asker.question(&at, RecordType::CNAME).await
             else {
                 return;
             };

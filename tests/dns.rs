@@ -92,7 +92,11 @@ fn targets(names: &[&str]) -> Vec<Target> {
 async fn ask(resolver: &Resolver, names: &[&str]) -> Vec<Exposure> {
     let count = AtomicUsize::new(0);
     let targets = targets(names);
-    let out = resolver.exposures(&targets, &|| { count.fetch_add(1, Ordering::Relaxed); }).await;
+    let out = resolver
+        .exposures(&targets, &|| {
+            count.fetch_add(1, Ordering::Relaxed);
+        })
+        .await;
     assert_eq!(count.into_inner(), targets.len(), "done is called once a target");
     assert_eq!(out.len(), targets.len());
     out
@@ -116,7 +120,7 @@ async fn every_outcome_is_told_apart() {
         ("linklocal.cn", json!({"A": ["169.254.1.1"], "AAAA": ["fe80::1"]}), Elsewhere, None),
         ("private.cn", json!({"A": ["192.168.1.1"]}), Elsewhere, None),
         ("nodata.cn", json!({"TXT": ["x"]}), Unresolved, Some("no_data")),
-        ("nx.cn", json!({"rcode": "NXDOMAIN"}), Unresolved, Some("nxdomain")),
+        ("absent.cn", json!({"rcode": "NXDOMAIN"}), Unresolved, Some("nxdomain")),
         ("servfail.cn", json!({"rcode": "SERVFAIL"}), Unknown, Some("servfail")),
         ("refused.cn", json!({"rcode": "REFUSED"}), Unknown, Some("refused")),
         ("notimp.cn", json!({"rcode": "NOTIMP"}), Unknown, Some("notimp")),
@@ -124,10 +128,25 @@ async fn every_outcome_is_told_apart() {
         ("drop.cn", json!({"drop": true}), Unknown, Some("timeout")),
         ("wrongid.cn", json!({"wrong_id": true}), Unknown, Some("timeout")),
         ("spoof.cn", json!({"wrong_question": true}), Unknown, Some("malformed")),
-        ("a-fails.cn", json!({"AAAA": ["2001:db8::99"], "types": {"A": {"rcode": "SERVFAIL"}}}), Unknown, Some("servfail")),
-        ("aaaa-fails.cn", json!({"A": [AWAY], "types": {"AAAA": {"rcode": "SERVFAIL"}}}), Unknown, Some("servfail")),
+        (
+            "a-fails.cn",
+            json!({"AAAA": ["2001:db8::99"], "types": {"A": {"rcode": "SERVFAIL"}}}),
+            Unknown,
+            Some("servfail"),
+        ),
+        (
+            "aaaa-fails.cn",
+            json!({"A": [AWAY], "types": {"AAAA": {"rcode": "SERVFAIL"}}}),
+            Unknown,
+            Some("servfail"),
+        ),
         ("aaaa-drops.cn", json!({"A": [AWAY], "types": {"AAAA": {"drop": true}}}), Unknown, Some("timeout")),
-        ("here-fails.cn", json!({"A": [HERE], "types": {"AAAA": {"rcode": "SERVFAIL"}}}), Here, Some("servfail")),
+        (
+            "here-fails.cn",
+            json!({"A": [HERE], "types": {"AAAA": {"rcode": "SERVFAIL"}}}),
+            Here,
+            Some("servfail"),
+        ),
         ("failfirst.cn", json!({"A": [HERE], "fail_first": 1}), Here, None),
         ("delay.cn", json!({"A": [HERE], "delay_ms": 200}), Here, None),
         ("truncate.cn", json!({"A": [HERE], "truncate": true}), Here, None),
@@ -190,7 +209,15 @@ async fn questions_are_whole_names_and_each_is_asked_once() {
     }));
     let got = ask(
         &double.resolver(),
-        &["example.com", "*.example.com", "www.example.com", "WWW.example.com.", "示例乙.中国", "localhost.example.com", "nowhere.cn"],
+        &[
+            "example.com",
+            "*.example.com",
+            "www.example.com",
+            "WWW.example.com.",
+            "示例乙.中国",
+            "localhost.example.com",
+            "nowhere.cn",
+        ],
     )
     .await;
     assert_eq!(got[1].state, ExposureState::Here, "the apex is here");
@@ -201,7 +228,14 @@ async fn questions_are_whole_names_and_each_is_asked_once() {
     let mut asked: Vec<(String, String)> = double.asked().into_iter().map(|(_, n, t)| (n, t)).collect();
     asked.sort();
     let mut want: Vec<(String, String)> = Vec::new();
-    for n in ["beian-probe.example.com", "example.com", "localhost.example.com", "nowhere.cn", "www.example.com", "xn--ojqx2aw82g.xn--fiqs8s"] {
+    for n in [
+        "beian-probe.example.com",
+        "example.com",
+        "localhost.example.com",
+        "nowhere.cn",
+        "www.example.com",
+        "xn--ojqx2aw82g.xn--fiqs8s",
+    ] {
         want.extend([(n.to_owned(), "A".to_owned()), (n.to_owned(), "AAAA".to_owned())]);
     }
     assert_eq!(asked, want, "no search domain, nothing twice, nothing else");
@@ -226,11 +260,14 @@ async fn long_and_hostile_chains_end() {
     let mut zone = serde_json::Map::new();
     for i in 0..60 {
         zone.insert(format!("l{i}.example.com"), json!({"CNAME": format!("l{}.example.com", i + 1)}));
-        zone.insert(format!("s{i}.example.com"), json!({"CNAME": format!("s{}.example.com", i + 1), "chase": false}));
+        zone.insert(
+            format!("s{i}.example.com"),
+            json!({"CNAME": format!("s{}.example.com", i + 1), "chase": false}),
+        );
     }
     zone.insert("l60.example.com".to_owned(), json!({"A": [AWAY]}));
     zone.insert("s60.example.com".to_owned(), json!({"A": [AWAY]}));
-    let many: Vec<String> = (0..3000).map(|i| format!("10.1.{}.{}", i / 250, i % 250)).collect();
+    let many: Vec<String> = (0..1500).map(|i| format!("10.1.{}.{}", i / 250, i % 250)).collect();
     zone.insert("many.example.com".to_owned(), json!({ "A": many }));
     let double = Double::start(&Value::Object(zone));
     let got = ask(&double.resolver(), &["l0.example.com", "s0.example.com", "many.example.com"]).await;

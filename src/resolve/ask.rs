@@ -198,7 +198,14 @@ impl Asker {
 
     /// One try: over UDP, TCP on truncation; over TCP at once where UDP was
     /// silent before, and over UDP after all where TCP is closed.
-    async fn once(&self, server: &Server, name: &Name, kind: RecordType, edns: bool, silent: bool) -> Result<Reading, Failure> {
+    async fn once(
+        &self,
+        server: &Server,
+        name: &Name,
+        kind: RecordType,
+        edns: bool,
+        silent: bool,
+    ) -> Result<Reading, Failure> {
         let udp_works = self.udp_works.load(Ordering::Relaxed);
         let tcp = silent || (!udp_works && self.tcp_needed.load(Ordering::Relaxed) >= TCP_FIRST);
         if tcp {
@@ -300,14 +307,14 @@ async fn send(pool: &Pool, name: &Name, kind: RecordType, edns: bool) -> Result<
 fn of_error(error: NetError) -> Result<Reading, Failure> {
     let absent = |found, ttl| Ok(Reading { found, chain: Vec::new(), addresses: Vec::new(), ttl });
     match error {
-        NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code, soa, ns, negative_ttl, .. })) => {
-            match response_code {
-                ResponseCode::NXDomain => absent(Found::NxDomain, negative_ttl),
-                ResponseCode::NoError if soa.is_none() && ns.is_some() => Err(Failure::NoRecursion),
-                ResponseCode::NoError => absent(Found::NoData, negative_ttl),
-                code => Err(of_code(code)),
-            }
-        }
+        NetError::Dns(DnsError::NoRecordsFound(NoRecords {
+            response_code, soa, ns, negative_ttl, ..
+        })) => match response_code {
+            ResponseCode::NXDomain => absent(Found::NxDomain, negative_ttl),
+            ResponseCode::NoError if soa.is_none() && ns.is_some() => Err(Failure::NoRecursion),
+            ResponseCode::NoError => absent(Found::NoData, negative_ttl),
+            code => Err(of_code(code)),
+        },
         NetError::Dns(DnsError::ResponseCode(code)) => Err(of_code(code)),
         NetError::Timeout | NetError::Busy => Err(Failure::Timeout),
         NetError::Io(e) if e.kind() == std::io::ErrorKind::TimedOut => Err(Failure::Timeout),

@@ -38,7 +38,9 @@ impl Suffixes {
         let mut at = Some(name);
         while let Some(n) = at {
             let split = n.split_once('.');
-            let stem = |(s, r): &(String, String)| split.is_some_and(|(l, rest)| rest == r && l.starts_with(s.as_str()));
+            let stem = |(s, r): &(String, String)| {
+                split.is_some_and(|(l, rest)| rest == r && l.starts_with(s.as_str()))
+            };
             if self.whole.contains(n) || self.stems.iter().any(stem) {
                 return true;
             }
@@ -72,8 +74,11 @@ mod tests {
 
     #[test]
     fn every_built_in_line_is_a_name() {
-        let lines: Vec<&str> =
-            BUILT_IN.lines().map(|l| l.split('#').next().unwrap_or_default().trim()).filter(|l| !l.is_empty()).collect();
+        let lines: Vec<&str> = BUILT_IN
+            .lines()
+            .map(|l| l.split('#').next().unwrap_or_default().trim())
+            .filter(|l| !l.is_empty())
+            .collect();
         assert!(lines.len() > 100);
         for l in &lines {
             assert!(clean(l).is_some() && l.to_ascii_lowercase() == **l, "{l}");
@@ -85,11 +90,32 @@ mod tests {
 
     #[test]
     fn suffixes_match_label_by_label() {
-        let s = Suffixes::with(&[".CDN.Example.com".to_owned(), "*.公司.example".to_owned(), "not a name".to_owned()]);
-        for yes in ["a.w.kunlunaq.com", "x.cdn.example.com", "cdn.example.com", "a.xn--55qx5d.example", "x.yundunwaf3.com", "x.aliyunddos1022.com", "a.c.cdnhwc1.com"] {
+        let s = Suffixes::with(&[
+            ".CDN.Example.com".to_owned(),
+            "*.公司.example".to_owned(),
+            "not a name".to_owned(),
+        ]);
+        for yes in [
+            "a.w.kunlunaq.com",
+            "x.cdn.example.com",
+            "cdn.example.com",
+            "a.xn--55qx5d.example",
+            "x.yundunwaf3.com",
+            "x.aliyunddos1022.com",
+            "a.c.cdnhwc1.com",
+        ] {
             assert!(s.hold(yes), "{yes}");
         }
-        for no in ["a.notkunlunaq.com", "xcdn.example.com", "example.com", "kunlunaq.com.example.net", "com", "", "yundunwaf3.com.example.org", "aliyunddos1.net"] {
+        for no in [
+            "a.notkunlunaq.com",
+            "xcdn.example.com",
+            "example.com",
+            "kunlunaq.com.example.net",
+            "com",
+            "",
+            "yundunwaf3.com.example.org",
+            "aliyunddos1.net",
+        ] {
             assert!(!s.hold(no), "{no}");
         }
     }

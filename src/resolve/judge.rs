@@ -100,7 +100,8 @@ pub(super) fn exposure(target: &Target, leads: &[&Lead]) -> Exposure {
         ExposureState::Elsewhere,
         ExposureState::Unresolved,
     ];
-    let state = ORDER.into_iter().find(|s| leads.iter().any(|l| l.state == *s)).unwrap_or(ExposureState::Unknown);
+    let state =
+        ORDER.into_iter().find(|s| leads.iter().any(|l| l.state == *s)).unwrap_or(ExposureState::Unknown);
     let mut addresses: Vec<IpAddr> = Vec::new();
     let mut cname: Vec<String> = Vec::new();
     for l in leads.iter().filter(|l| l.state == state) {
