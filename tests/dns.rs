@@ -1,5 +1,7 @@
 //! Exposure against a DNS double with every fault, and against knot.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -329,4 +331,91 @@ async fn truncated_answers_come_over_tcp() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let got = ask(&double.resolver(), &names).await;
     assert!(got.iter().all(|e| e.state == ExposureState::Here), "{:?}", got.iter().find(|e| e.why.is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hosts_file_is_not_asked() {
+    // Every machine's own hosts file says that this is loopback.
+    let double = Double::start(&json!({"localhost": {"A": [HERE]}}));
+    let target = Target {
+        name: "localhost".to_owned(),
+        unicode: "localhost".to_owned(),
+        apex: "localhost".to_owned(),
+        ask: vec!["localhost".to_owned()],
+        filing_names: vec![],
+    };
+    let got = double.resolver().exposures(&[target], &|| {}).await;
+    assert_eq!(got[0].addresses, [HERE.parse::<IpAddr>().unwrap()]);
+}
+
+/// knot with one zone; the port on which it answers.
+struct Knot {
+    _program: Running,
+    port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl Knot {
+    fn start(zone: &str) -> Knot {
+        let dir = tempfile::tempdir().unwrap();
+        let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        std::fs::write(dir.path().join("zone"), zone).unwrap();
+        let d = dir.path().display();
+        let conf = format!(
+            "server:\n  rundir: \"{d}\"\n  listen: 127.0.0.1@{port}\n  pidfile: \"{d}/pid\"\n\
+             database:\n  storage: \"{d}\"\n\
+             log:\n  - target: stderr\n    any: error\n\
+             zone:\n  - domain: example.com\n    storage: \"{d}\"\n    file: zone\n    zonefile-load: whole\n    journal-content: none\n"
+        );
+        std::fs::write(dir.path().join("knot.conf"), conf).unwrap();
+        let child =
+            Command::new("/usr/sbin/knotd").arg("-c").arg(dir.path().join("knot.conf")).spawn().unwrap();
+        Knot { _program: Running(child), port, _dir: dir }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_name_server() {
+    let mut zone = String::from(
+        "$ORIGIN example.com.\n$TTL 300\n@ SOA ns root 1 3600 600 86400 60\n@ NS ns\n@ A 203.0.113.10\nns A 127.0.0.1\n\
+         *.wild A 203.0.113.10\nxn--fsq092h AAAA 2001:db8::10\nalias CNAME alias2\nalias2 CNAME wild.wild\n\
+         gone CNAME nothing\nloop CNAME pool\npool CNAME loop\nempty TXT x\noutside CNAME www.example.net.\n\
+         deep NS ns.deep\nns.deep A 127.0.0.1\n",
+    );
+    for i in 0..2000 {
+        zone += &format!("site{i} A {}\n", if i % 2 == 0 { HERE } else { AWAY });
+    }
+    let knot = Knot::start(&zone);
+    let r = resolver(&[knot.port], &[HERE, "2001:db8::10"], &[], Duration::from_secs(1), 2);
+    for _ in 0..50 {
+        if ask(&r, &["example.com"]).await[0].state == ExposureState::Here {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    use ExposureState::{Here, Unknown, Unresolved};
+    let cases = [
+        ("example.com", Here, None),
+        ("*.wild.example.com", Here, None),
+        ("示例.example.com", Here, None),
+        ("alias.example.com", Here, None),
+        ("gone.example.com", Unresolved, Some("nxdomain")),
+        ("absent.example.com", Unresolved, Some("nxdomain")),
+        ("empty.example.com", Unresolved, Some("no_data")),
+        ("loop.example.com", Unknown, Some("cname_loop")),
+        ("outside.example.com", Unknown, Some("refused")),
+        ("a.deep.example.com", Unknown, Some("no_recursion")),
+        ("www.example.net", Unknown, Some("refused")),
+    ];
+    let got = ask(&r, &cases.map(|c| c.0)).await;
+    for (c, e) in cases.iter().zip(&got) {
+        assert_eq!(fact(e), (c.1, c.2), "{}: {e:?}", c.0);
+    }
+    assert_eq!(got[3].cname, ["alias2.example.com", "wild.wild.example.com"]);
+    assert_eq!(got[8].cname, ["www.example.net"]);
+    let names: Vec<String> = (0..2000).map(|i| format!("site{i}.example.com")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let got = ask(&r, &names).await;
+    assert!(got.iter().all(|e| e.why.is_none()), "no name fails because of us");
+    assert_eq!(got.iter().filter(|e| e.state == Here).count(), 1000);
 }
