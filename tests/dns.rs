@@ -116,6 +116,7 @@ async fn every_outcome_is_told_apart() {
         ("here6.cn", json!({"AAAA": ["2001:db8::10"]}), Here, None),
         ("mapped.cn", json!({"AAAA": ["::ffff:203.0.113.10"]}), Here, None),
         ("both.cn", json!({"A": [AWAY, HERE]}), Here, None),
+        ("my_host-.-odd.cn", json!({"A": [HERE]}), Here, None),
         ("away.cn", json!({"A": [AWAY]}), Elsewhere, None),
         ("loopback.cn", json!({"A": ["127.0.0.1"], "AAAA": ["::1"]}), Elsewhere, None),
         ("zero.cn", json!({"A": ["0.0.0.0"]}), Elsewhere, None),
@@ -164,6 +165,19 @@ async fn every_outcome_is_told_apart() {
         ("self.cn", json!({"CNAME": "self.cn"}), Unknown, Some("cname_loop")),
         ("slowloop.cn", json!({"CNAME": "slowloop2.cn", "chase": false}), Unknown, Some("cname_loop")),
         ("slowloop2.cn", json!({"CNAME": "slowloop.cn", "chase": false}), Unknown, Some("cname_loop")),
+        // Resolvers that say SERVFAIL to a loop, and give its links one by one.
+        (
+            "servloop.cn",
+            json!({"CNAME": "servloop2.cn", "rcode": "SERVFAIL", "types": {"CNAME": {"rcode": "NOERROR"}}}),
+            Unknown,
+            Some("cname_loop"),
+        ),
+        (
+            "servloop2.cn",
+            json!({"CNAME": "servloop.cn", "rcode": "SERVFAIL", "types": {"CNAME": {"rcode": "NOERROR"}}}),
+            Unknown,
+            Some("cname_loop"),
+        ),
         ("cdn.cn", json!({"CNAME": "cdn.cn.w.kunlunaq.com"}), Fronted, None),
         ("cdn-here.cn", json!({"CNAME": "own.w.kunlunaq.com"}), Here, None),
         ("cdn-through.cn", json!({"CNAME": "cdn.cn"}), Fronted, None),
@@ -195,6 +209,7 @@ async fn every_outcome_is_told_apart() {
     assert_eq!(of("cdn-through.cn").cname, ["cdn.cn", "cdn.cn.w.kunlunaq.com"]);
     assert_eq!(of("cname-nx.cn").cname, ["gone.cn"]);
     assert_eq!(of("loop.cn").cname, ["loop2.cn", "loop.cn"]);
+    assert_eq!(of("servloop.cn").cname, ["servloop2.cn", "servloop.cn"]);
     assert_eq!(of("both.cn").addresses[0].to_string(), HERE);
     assert_eq!(of("mapped.cn").addresses[0].to_string(), HERE);
     assert_eq!((of("here.cn").ttl, of("drop.cn").ttl), (Some(5), None), "the absence of AAAA holds 5 s");

@@ -144,6 +144,8 @@ fn wildcards_are_judged_by_their_apex() {
     assert_eq!((t.name.as_str(), t.apex.as_str()), ("*.example.com", "example.com"));
     let deep = one("*.b.example.com", Nginx);
     assert_eq!(deep.ask, ["b.example.com", "www.b.example.com", "beian-probe.b.example.com", "example.com"]);
+    let long = format!("{}.example.com", ["a"; 120].join("."));
+    assert_eq!(one(&format!("*.{long}"), Nginx).ask, [long.as_str(), "example.com"]);
     let rows = judged(".example.com", Nginx);
     assert_eq!(rows[0].0, "example.com");
     assert_eq!(rows[1].0, "*.example.com");
@@ -309,6 +311,9 @@ fn check(raw: &str, server: Server) -> Result<(), TestCaseError> {
                         n.is_ascii() && *n == n.to_lowercase() && !n.ends_with('.') && !n.starts_with('.'),
                         "{n}"
                     );
+                    let wire =
+                        hickory_resolver::proto::rr::Name::from_labels(n.split('.').map(str::as_bytes));
+                    prop_assert!(wire.is_ok(), "{n} is no name for DNS");
                     let got = apex(n);
                     prop_assert_eq!(got.as_deref(), Some(t.apex.as_str()));
                 }
