@@ -7,7 +7,9 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod cli;
 mod corpus;
+mod differential;
 mod flow;
 mod harness;
 mod scenarios;
