@@ -49,7 +49,7 @@ def apexes():
     for suffix in ("com.cn", "gov.cn", "bj.cn"):
         yield named(f"bare-{suffix}", f"{suffix} alone is no domain", sites(suffix), [left_out(suffix, "public_suffix")], {}, questions="Q12", never_queried=[suffix], dns_never=[suffix])
     yield named("case-and-dot", "case and a final dot", sites(f"WWW.{N.upper()}."), [row(f"www.{N}", "filed")], {N: FILED})
-    yield named("same-name-twice", "one name in two files: one row, two places", sites(N, N), [{**row(N, "filed"), "served_by": 2}], {N: FILED})
+    yield named("same-name-twice", "one name on two ports: one row, two places", nginx(server(N), server(N, "8081")), [{**row(N, "filed"), "served_by": 2}], {N: FILED})
     yield named("same-name-twice-in-case", "the same name in two spellings is one row", sites(f"{N} {N.upper()}"), [row(N, "filed")], {N: FILED})
     yield named("redirect-only", "a site that only redirects counts", nginx(server(N, more="return 301 https://www.example.com/;")), [row(N, "not_filed")], {N: NOT_FILED})
     yield named("odd-port", "any port counts", nginx(server(N, "8088")), [row(N, "not_filed")], {N: NOT_FILED})
