@@ -65,7 +65,7 @@ pub fn for_verdict(verdict: Verdict, reason: Reason, lang: Lang) -> Option<Advic
                     "Make a first filing (首次备案) through the provider; connect after its approval.",
                 ),
                 p(
-                    "改好后再运行一次 `beian-agent audit`，这些域名应当变为“未指向本机”或不再出现。",
+                    "改好后再运行一次 `beian-agent audit`，这些域名应当变为“未指向”或不再出现。",
                     "Then run `beian-agent audit` again: the names should be dormant or gone.",
                 ),
             ],

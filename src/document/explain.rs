@@ -133,7 +133,7 @@ fn filing(out: &mut Vec<Block>, f: &Filing, about: &Circumstances) {
             line.push(flow(lang.pick("，", ", ")));
             line.push(flow(words::why(e, lang)));
         }
-        line.push(flow(lang.pick("， ", ", ")));
+        line.push(flow(lang.pick("，", ", ")));
         line.push(whole(&words::local_time(s.checked_at)));
         out.push(Block::Item(Cell { lines: vec![line], tone: Tone::Plain }));
     }

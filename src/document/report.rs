@@ -59,7 +59,7 @@ fn summary(report: &Report, lang: Lang) -> String {
     let when = words::local_time(report.scanned_at);
     let mut line = lang.pick(
         format!("共 {n} 个域名：{}；站点发现 {f} 项，读取问题 {p} 项。`{when}`", list.join("，")),
-        format!("{n} names: {}; {f} findings, {p} problems. `{when}`", list.join(", ")),
+        format!("Names: {n} ({}); findings: {f}; problems: {p}. `{when}`", list.join(", ")),
     );
     if !report.complete {
         line.push_str(lang.pick(
@@ -117,10 +117,10 @@ pub(super) fn problems(out: &mut Vec<Block>, found: &[Problem], lang: Lang) {
     }
     out.push(Block::Heading(lang.pick("读取问题", "Problems").to_owned()));
     let rows = found.iter().map(|p| {
-        let mut what: Vec<Vec<Part>> = vec![vec![flow(words::problem(p.kind, lang))]];
-        // The reader's own sentence is English, and says more at times.
-        if !p.message.is_empty() {
-            what.push(vec![flow(&p.message)]);
+        // The reader's own sentence is English, and at times says more.
+        let mut what: Vec<Vec<Part>> = vec![vec![flow(&p.message)]];
+        if lang == Lang::Zh || p.message.is_empty() {
+            what.insert(0, vec![flow(words::problem(p.kind, lang))]);
         }
         let place = match (&p.file, &p.registry) {
             (Some(f), _) => whole(&p.line.map_or_else(|| f.clone(), |n| format!("{f}:{n}"))),
