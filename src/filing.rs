@@ -1,7 +1,37 @@
 //! Whether a domain is filed and connected here: the registries.
+//!
+//! One rule above all: a failure is never a verdict, and an empty answer is
+//! never "not filed". Everything that is not an explicit, complete answer
+//! about the very name that was asked ends as unknown, with its reason.
+//!
+//! The way of a question: [`Registries::lookup`] runs one `pass` over each
+//! source at the same time (questions coalesced, paced by `limit`, watched by
+//! `canary`, kept by `cache`); an adapter (`provider_db`, `yd2431`,
+//! `ministry_list`, `json_api`) turns one name into one reply over `http`;
+//! `combine` makes one filing of all sources' voices.
+
+mod cache;
+mod canary;
+mod combine;
+mod http;
+mod json_api;
+mod limit;
+mod ministry_list;
+mod pass;
+mod provider_db;
+mod registry;
+mod source;
+mod spelling;
+mod text;
+mod yd2431;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::config::Registry;
 use crate::facts::{Filing, Problem, Why};
+
+use combine::{Speaker, combine};
+use source::Source;
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,20 +50,47 @@ pub struct Answers {
     pub problems: Vec<Problem>,
 }
 
-/// All registries of one pass.
-pub struct Registries {}
+/// All registries of one pass, with what they have said so far: kept by the
+/// daemon, a second lookup asks only what has expired.
+pub struct Registries {
+    sources: Vec<Source>,
+}
 
 impl Registries {
     /// Loads provider files and presets. Fails only where no question could
     /// be asked at all (an unreadable mapping file); an unusable provider file
     /// is a failed source (contract-details Q4).
-    pub fn new(_registries: &[Registry]) -> anyhow::Result<Registries> {
-        Ok(Registries {})
+    pub fn new(registries: &[Registry]) -> anyhow::Result<Registries> {
+        let client = http::client(registries)?;
+        let sources = registries.iter().map(|r| Source::new(r, &client)).collect::<Result<_, _>>()?;
+        Ok(Registries { sources })
     }
 
     /// Asks every registry for every question; `done` is called after each
     /// question that has all its answers.
-    pub async fn lookup(&self, asks: &[Ask], _done: &(dyn Fn() + Sync)) -> Answers {
-        Answers { filings: asks.iter().map(|_| Filing::unknown(Why::NoRegistry)).collect(), problems: vec![] }
+    pub async fn lookup(&self, asks: &[Ask], done: &(dyn Fn() + Sync)) -> Answers {
+        let open: Vec<AtomicUsize> = asks.iter().map(|_| AtomicUsize::new(self.sources.len())).collect();
+        if self.sources.is_empty() {
+            asks.iter().for_each(|_| done());
+        }
+        let answered = |ask: usize| {
+            if open.get(ask).is_some_and(|n| n.fetch_sub(1, Ordering::Relaxed) == 1) {
+                done();
+            }
+        };
+        let voices =
+            futures::future::join_all(self.sources.iter().map(|s| pass::run(s, asks, &answered))).await;
+        let filings = (0..asks.len())
+            .map(|i| {
+                let said: Vec<_> = self
+                    .sources
+                    .iter()
+                    .zip(&voices)
+                    .filter_map(|(s, v)| Some((Speaker { name: &s.name, upstream: &s.upstream }, v.get(i)?)))
+                    .collect();
+                if said.is_empty() { Filing::unknown(Why::NoRegistry) } else { combine(&said) }
+            })
+            .collect();
+        Answers { filings, problems: self.sources.iter().flat_map(Source::problems).collect() }
     }
 }

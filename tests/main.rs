@@ -1,3 +1,15 @@
-//! Tests that need the binary or real servers, as one program.
+//! One integration binary: what needs the built program, real servers or the
+//! whole source tree. Each module is one promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says what is wrong by panicking"
+)]
 
 mod cli;
+mod corpus;
+mod differential;
+mod flow;
+mod harness;
+mod scenarios;

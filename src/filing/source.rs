@@ -1,0 +1,120 @@
+//! One configured source: its adapter, its way out, what it has said.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context as _;
+use reqwest::Client;
+
+use crate::config::{Negative, Registry as Settings, RegistryKind};
+use crate::facts::{Problem, ProblemKind};
+
+use super::cache::Cache;
+use super::canary::Canaries;
+use super::http::Line;
+use super::json_api::JsonApi;
+use super::limit::{Breaker, Pace};
+use super::ministry_list::MinistryList;
+use super::provider_db::ProviderDb;
+use super::registry::Registry;
+use super::spelling::ascii;
+use super::yd2431::Yd2431;
+
+pub(super) struct Source {
+    pub name: String,
+    pub upstream: String,
+    pub adapter: Box<dyn Registry>,
+    pub line: Line,
+    pub canaries: Canaries,
+    /// Its word is beyond doubt.
+    pub trusted: bool,
+    /// What it lacks does not exist.
+    pub complete: bool,
+    /// Said once a pass.
+    notes: Vec<Problem>,
+    breaker: Mutex<Breaker>,
+    cache: Mutex<Cache>,
+}
+
+impl Source {
+    pub(super) fn new(settings: &Settings, client: &Client) -> anyhow::Result<Source> {
+        let mut notes = Vec::new();
+        let adapter: Box<dyn Registry> = match &settings.kind {
+            RegistryKind::ProviderDb { path } => {
+                let db = ProviderDb::load(path);
+                let skipped = db.skipped();
+                if skipped.blank + skipped.bad > 0 {
+                    notes.push(problem(
+                        &settings.name,
+                        format!(
+                            "rows skipped in the provider's file: {} without a domain, {} with a bad domain or an unknown access state",
+                            skipped.blank, skipped.bad
+                        ),
+                    ));
+                }
+                Box::new(db)
+            }
+            RegistryKind::Yd2431 { url, isp_id, user, password, hash_order } => Box::new(Yd2431 {
+                url: url.clone(),
+                isp_id: isp_id.clone(),
+                user: user.clone(),
+                password: password.clone(),
+                hash_order: *hash_order,
+            }),
+            RegistryKind::MinistryList { url } => Box::new(MinistryList::new(url)),
+            RegistryKind::JsonApi { url, preset, key, user } => Box::new(
+                JsonApi::new(url, preset, key.clone(), user.clone())
+                    .with_context(|| format!("[[registry]] {}", settings.name))?,
+            ),
+        };
+        let mut canaries = Vec::new();
+        for canary in &settings.canary {
+            let name = ascii(canary)
+                .with_context(|| format!("[[registry]] {}: canary is no domain name", settings.name))?;
+            canaries.push(name);
+        }
+        Ok(Source {
+            name: settings.name.clone(),
+            upstream: settings.upstream.clone(),
+            adapter,
+            line: Line { client: client.clone(), pace: Pace::new(settings.rate), timeout: settings.timeout },
+            canaries: Canaries::new(canaries),
+            trusted: settings.trusted,
+            complete: settings.negative == Negative::Authoritative,
+            notes,
+            breaker: Mutex::default(),
+            cache: Mutex::default(),
+        })
+    }
+
+    /// Whether a negative of it counts between good canaries only.
+    pub(super) fn needs_canary(&self) -> bool {
+        self.adapter.remote() && !self.complete
+    }
+
+    /// What the operator should know of it after a pass.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut out = self.notes.clone();
+        if let Some(message) = self.breaker().open().and_then(|o| o.message) {
+            out.push(problem(&self.name, message.to_owned()));
+        }
+        out
+    }
+
+    pub(super) fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn problem(registry: &str, message: String) -> Problem {
+    Problem {
+        file: None,
+        line: None,
+        kind: ProblemKind::RegistryConfiguration,
+        registry: Some(registry.to_owned()),
+        message,
+    }
+}
