@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use beian::audit;
 use beian::cli::{self, Call, Command, Early, Output, Pass, Stop};
 use beian::config::{Config, Lang};
+use beian::source::privilege;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -53,9 +54,9 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
 
 /// `sites`: static and offline.
 fn sites(call: &Call, pass: &Pass, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
-    let request = cli::request(pass, None, cfg, lang)?;
     let output = Output::open(pass.output.as_deref(), call.color)?;
-    give_up_privileges(&output)?;
+    let request = cli::request(pass, None, cfg, lang)?;
+    give_up_privileges();
     let scan = {
         let _bar = cli::Bar::start(call, lang);
         audit::scan(cfg, &request)?
@@ -67,7 +68,7 @@ fn sites(call: &Call, pass: &Pass, cfg: &Config, lang: Lang) -> Result<u8, Stop>
 fn judge(call: &Call, pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
     let output = Output::open(pass.output.as_deref(), call.color)?;
     let request = cli::request(pass, only, cfg, lang)?;
-    give_up_privileges(&output)?;
+    give_up_privileges();
     let report = {
         let bar = cli::Bar::start(call, lang);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -85,6 +86,7 @@ fn judge(call: &Call, pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang)
 
 /// From here on nothing is written but the opened output, and nothing needs
 /// more than reading (contract-details Q26). No thread runs yet.
-fn give_up_privileges(_output: &Output) -> Result<(), Stop> {
-    Ok(())
+fn give_up_privileges() {
+    let given_up = privilege::drop_all();
+    tracing::debug!(capabilities = given_up.capabilities, writing = given_up.writing, "privileges given up");
 }
