@@ -1,6 +1,6 @@
 //! Sites to rows: every served name once, with the places that serve it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::{Timestamp, tz};
 
@@ -162,40 +162,27 @@ impl<'p> Drafts<'p> {
     }
 
     /// What the sites of a scan serve. A name that an earlier site takes is
-    /// served there; the later place is listed only where no other is.
+    /// listed with the later place too: taking it off the server means
+    /// changing both, or the second would serve it from then on.
     pub(super) fn add_sites(&mut self, sites: &[Site]) {
-        for later in [false, true] {
-            for site in sites {
-                let shadowed: HashSet<&str> = site.shadowed.iter().map(String::as_str).collect();
-                if later && shadowed.is_empty() {
-                    continue;
-                }
-                let synthetic: HashSet<&str> = site.synthetic.iter().map(String::as_str).collect();
-                for raw in &site.names {
-                    if synthetic.contains(raw.as_str()) || shadowed.contains(raw.as_str()) != later {
-                        continue;
+        for site in sites {
+            for raw in site.names.iter().filter(|n| !site.synthetic.contains(n)) {
+                for class in names::classify(raw, site.server) {
+                    match class {
+                        NameClass::NotAName => self.not_names.push(Problem::at(
+                            site.file.clone(),
+                            Some(site.line),
+                            ProblemKind::NotAName,
+                            "a server name of this site can be no host name",
+                        )),
+                        class => self.add(class, Some(site)),
                     }
-                    self.add_site_name(site, raw, later);
                 }
             }
         }
     }
 
-    fn add_site_name(&mut self, site: &Site, raw: &str, only_new: bool) {
-        for class in names::classify(raw, site.server) {
-            match class {
-                NameClass::NotAName => self.not_names.push(Problem::at(
-                    site.file.clone(),
-                    Some(site.line),
-                    ProblemKind::NotAName,
-                    "a server name of this site can be no host name",
-                )),
-                class => self.add(class, Some((site, only_new))),
-            }
-        }
-    }
-
-    fn add(&mut self, class: NameClass, place: Option<(&Site, bool)>) {
+    fn add(&mut self, class: NameClass, place: Option<&Site>) {
         let (subject, exempt) = match class {
             NameClass::Judged(t) => match self.policy.spares(&t) {
                 Some((reason, by)) => (
@@ -209,12 +196,10 @@ impl<'p> Drafts<'p> {
             }
             NameClass::CatchAll | NameClass::Unbounded | NameClass::NotAName => return,
         };
-        let served = place.map(|(site, _)| served_by(site));
+        let served = place.map(served_by);
         match self.by_name.get(subject.name()) {
             Some(&i) => {
-                let only_new = place.is_some_and(|(_, only_new)| only_new);
-                // The index was made by the push below.
-                if let (Some(d), Some(s), false) = (self.drafts.get_mut(i), served, only_new)
+                if let (Some(d), Some(s)) = (self.drafts.get_mut(i), served)
                     && !d.served_by.contains(&s)
                 {
                     d.served_by.push(s);

@@ -54,9 +54,11 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
 
 /// `sites`: static and offline.
 fn sites(call: &Call, pass: &Pass, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
-    let output = Output::open(pass.output.as_deref(), call.color)?;
     let request = cli::request(pass, None, cfg, lang)?;
-    give_up_privileges();
+    let output = Output::open(pass.output.as_deref(), call.color)?;
+    // From here on nothing is written but the opened output, and nothing needs
+    // more than reading. No thread runs yet.
+    privilege::drop_all();
     let scan = {
         let _bar = cli::Bar::start(call, lang);
         audit::scan(cfg, &request)?
@@ -68,7 +70,7 @@ fn sites(call: &Call, pass: &Pass, cfg: &Config, lang: Lang) -> Result<u8, Stop>
 fn judge(call: &Call, pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
     let output = Output::open(pass.output.as_deref(), call.color)?;
     let request = cli::request(pass, only, cfg, lang)?;
-    give_up_privileges();
+    privilege::drop_all();
     let report = {
         let bar = cli::Bar::start(call, lang);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -82,11 +84,4 @@ fn judge(call: &Call, pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang)
         None => cli::show_audit(&report, pass, asked, output, cfg, lang),
         Some(name) => cli::show_explain(name, &report, pass, asked, output, cfg, lang),
     }
-}
-
-/// From here on nothing is written but the opened output, and nothing needs
-/// more than reading (contract-details Q26). No thread runs yet.
-fn give_up_privileges() {
-    let given_up = privilege::drop_all();
-    tracing::debug!(capabilities = given_up.capabilities, writing = given_up.writing, "privileges given up");
 }

@@ -11,6 +11,7 @@ mod env;
 mod include;
 mod line;
 mod macros;
+mod sections;
 mod select;
 mod server;
 mod walk;
@@ -89,9 +90,9 @@ fn parent(path: &[u8]) -> &[u8] {
 }
 
 fn finish(walk: Walk<'_>) -> Scan {
-    let Walk { servers, listens, modules, problems, opened, .. } = walk;
+    let Walk { servers, listens, problems, opened, .. } = walk;
     let mut scan = Scan { sites: Vec::with_capacity(servers.len()), problems };
-    let chains = Chains::new(&servers, &listens, modules.has(b"ssl_module"));
+    let chains = Chains::new(&servers, &listens);
     let places = chains.places();
     let unreachable: Vec<bool> = servers.iter().map(|s| !chains.reachable(s)).collect();
     let ssl: Vec<bool> = servers.iter().map(|s| chains.ssl(s)).collect();
@@ -128,6 +129,7 @@ fn site(server: Server, place: Place, tls: bool, main: Option<&Server>) -> Site 
     site.redirect = server.redirect;
     site.root = server.root;
     let mut vhost_alias = server.vhost_alias;
+    let mut proxied = server.proxied;
     if let Some(main) = main {
         if site.root.is_none() {
             site.root.clone_from(&main.root);
@@ -135,7 +137,8 @@ fn site(server: Server, place: Place, tls: bool, main: Option<&Server>) -> Site 
         if tls && site.certificates.is_empty() {
             site.certificates.clone_from(&main.certificates);
         }
-        if site.redirect.is_none() && site.upstream.is_empty() && main.rewrite == Default::default() {
+        // mod_alias's redirects are inherited, mod_rewrite's rules are not.
+        if site.redirect.is_none() && !main.rewrite.ruled {
             site.redirect.clone_from(&main.redirect);
         }
         for u in main.upstream.iter().take(INHERITED) {
@@ -144,6 +147,7 @@ fn site(server: Server, place: Place, tls: bool, main: Option<&Server>) -> Site 
             }
         }
         vhost_alias |= main.vhost_alias;
+        proxied |= main.proxied;
         if site.names.is_empty() {
             // Without a name of its own a vhost answers to the host name of
             // its address.
@@ -157,10 +161,13 @@ fn site(server: Server, place: Place, tls: bool, main: Option<&Server>) -> Site 
             }
         }
     }
+    if proxied {
+        site.redirect = None;
+    }
     if vhost_alias {
         site.unbounded.push(Unbounded::VhostAlias);
     }
-    if server.access.denied && !server.access.doubtful {
+    if server.access.denied && !server.access.doubtful && !proxied {
         site.refuses = site.default.clone();
     }
     if !site.names.is_empty() && !site.default.is_empty() {

@@ -34,8 +34,10 @@ const PROBLEMS_LIMIT: usize = 5_000;
 const KEEP_LIMIT: usize = 96 << 20;
 /// …of which names and other strings leave the rest to further sites.
 const KEEP_STRINGS: usize = 72 << 20;
-/// What a site and a string cost beside their text.
-const SITE_COST: usize = 512;
+/// What a site, a listen and a string cost beside their text, the tables of
+/// the end included (measured).
+const SITE_COST: usize = 1_536;
+const LISTEN_COST: usize = 352;
 const STRING_COST: usize = 48;
 /// Files that are open at a time (each includes the next) hold at most this
 /// many times `limits.file_bytes`.
@@ -43,7 +45,8 @@ const OPEN_FILES: u64 = 4;
 
 /// Reads the configuration that starts at `entry`. A main file without any
 /// `http {}` is taken for a piece that a panel includes there: its servers
-/// are web sites.
+/// are web sites. Start options change nothing here: whatever `-p` says,
+/// relative includes start at the main file's folder.
 pub fn read(src: &Source, entry: &Entry) -> Scan {
     let mut reader = Reader::new(src, &entry.path);
     reader.open_main(&entry.path);
@@ -288,7 +291,9 @@ impl<'a> Reader<'a> {
                     frame.line = line;
                 }
             }
-            Err(e) => self.refused(e, &path, line),
+            Err(e) if e.is_final() => self.refused(e, &path, line),
+            // A pattern is no file that a problem could name.
+            Err(e) => self.complain(e.kind(), line, &e.to_string()),
         }
     }
 

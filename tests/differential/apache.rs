@@ -7,6 +7,8 @@
 //! tree that fails is made smaller while it still fails, and written below
 //! the target's scratch folder.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
+
 mod compare;
 mod generate;
 mod server;

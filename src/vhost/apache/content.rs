@@ -6,8 +6,9 @@ use crate::source::decode;
 
 use super::directive::Directive;
 use super::line::words;
+use super::sections::Scope;
 use super::server::{is_catch_all, is_name, server_name, server_port};
-use super::walk::{Scope, Walk};
+use super::walk::Walk;
 
 /// Upstreams and certificates that one record keeps.
 const KEPT: usize = 256;
@@ -79,6 +80,11 @@ pub(super) fn directive(
         }
         Directive::ProxyPass | Directive::ProxyPassMatch => {
             let target = words(args).find(|w| is_url(w));
+            if target.is_some()
+                && let Some(s) = walk.server()
+            {
+                s.proxied = true;
+            }
             upstream(walk, target.as_deref(), at, file);
         }
         Directive::SetHandler => {
@@ -103,9 +109,9 @@ pub(super) fn directive(
             access(walk, d, args, scope);
         }
         Directive::ErrorDocument => {
-            // A page of its own behind 403 may be a whole site.
+            // A page of its own behind the refusal may be a whole site.
             let mut it = words(args);
-            let page = it.next().is_some_and(|c| &*c == b"403")
+            let page = it.next().is_some_and(|c| matches!(&*c, b"403" | b"404" | b"410"))
                 && it.next().is_some_and(|t| matches!(t.first(), Some(b'/' | b'h')));
             if page && let Some(s) = walk.server() {
                 s.access.doubtful = true;
@@ -195,6 +201,10 @@ fn redirect(walk: &mut Walk<'_>, d: Directive, args: &[u8], scope: Option<Scope>
         }
     }
     let refuses = status >= 400;
+    // It goes before what Require refuses: seen.
+    if !refuses && let Some(s) = walk.server() {
+        s.access.doubtful = true;
+    }
     let (path, url) = match (words.as_slice(), refuses) {
         ([path, url, ..], false) => (Some(path), Some(url)),
         ([url], false) => (None, Some(url)),
@@ -271,6 +281,7 @@ fn rewrite_rule(walk: &mut Walk<'_>, args: &[u8], top: bool, at: u32, file: &str
     s.rewrite.ruled = true;
     s.rewrite.conditional = false;
     if !first {
+        s.access.doubtful = true;
         return;
     }
     let status = flags.iter().find_map(|f| f.strip_prefix(b"R=").or_else(|| f.strip_prefix(b"REDIRECT=")));
@@ -278,7 +289,10 @@ fn rewrite_rule(walk: &mut Walk<'_>, args: &[u8], top: bool, at: u32, file: &str
     if has(b"F", b"FORBIDDEN") || has(b"G", b"GONE") || refused {
         answer(walk, true, None, at, file);
     } else if &*target != b"-" && (status.is_some() || has(b"R", b"REDIRECT")) {
+        s.access.doubtful = true;
         answer(walk, false, Some(&target), at, file);
+    } else {
+        s.access.doubtful = true;
     }
 }
 

@@ -6,6 +6,8 @@ macro_rules! directives {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum Directive { $($name),+ }
 
+        const WORDS: &[&[u8]] = &[$($word),+];
+
         /// Looks a lower-cased word up.
         fn find(word: &[u8]) -> Option<Directive> {
             Some(match word { $($word => Directive::$name,)+ _ => return None })
@@ -52,8 +54,24 @@ directives! {
 /// The longest of them.
 const LONGEST: usize = 22;
 
+/// For each first letter the lengths that occur, as bits: most lines of a
+/// configuration end here.
+const LENGTHS: [u32; 26] = {
+    let mut table = [0; 26];
+    let mut i = 0;
+    while i < WORDS.len() {
+        table[(WORDS[i][0] - b'a') as usize] |= 1 << WORDS[i].len();
+        i += 1;
+    }
+    table
+};
+
 /// The directive that a word names, whatever its case.
 pub(super) fn directive(word: &[u8]) -> Option<Directive> {
+    let letter = word.first()?.to_ascii_lowercase().wrapping_sub(b'a');
+    if word.len() > LONGEST || LENGTHS.get(usize::from(letter))? & (1 << word.len()) == 0 {
+        return None;
+    }
     let mut lower = [0; LONGEST];
     let lower = lower.get_mut(..word.len())?;
     lower.copy_from_slice(word);

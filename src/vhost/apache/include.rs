@@ -43,10 +43,10 @@ impl Items {
         Items { paths: Vec::new(), rest: Vec::new(), optional, includer, line, above: Vec::new() }
     }
 
-    /// The main file.
+    /// The main file, which no line includes: line 0.
     pub fn main(path: &[u8]) -> Items {
         let path = fold(path);
-        let mut items = Items::new(false, decode(&path).into(), 1);
+        let mut items = Items::new(false, decode(&path).into(), 0);
         items.push(&[&path], true);
         items
     }

@@ -122,6 +122,12 @@ pub(super) fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
+/// The first word of a line that begins with `<`: no quotes to look for.
+pub(super) fn tag(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&b| is_space(b)).unwrap_or(text.len());
+    text.split_at(end)
+}
+
 /// Takes the next word off the front: blanks end it, quotes of either kind
 /// hold it together, a backslash quotes itself and the quote.
 pub(super) fn word<'a>(rest: &mut &'a [u8]) -> Option<Cow<'a, [u8]>> {

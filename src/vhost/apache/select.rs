@@ -9,7 +9,7 @@
 //! first.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use super::server::{Addr, Host, Listen, Server};
 
@@ -26,6 +26,9 @@ pub(super) struct Place {
 /// Steps that one scan spends on shadowed names and on "every port"; hostile
 /// trees with ten thousand wildcards on ten thousand addresses stop here.
 const STEPS: u64 = 20_000_000;
+/// Names by chain that are remembered for that; a wildcard counts as several.
+const STORED: usize = 1_000_000;
+const WILD_COSTS: usize = 16;
 /// Listens that "every port" is compared with, all records together.
 const EXPANSIONS: usize = 2_000_000;
 
@@ -40,7 +43,7 @@ pub(super) struct Chains<'a> {
 
 impl<'a> Chains<'a> {
     /// Chains the records; the first of `servers` is the main server.
-    pub fn new(servers: &'a [Server], listens: &'a [Listen], ssl_module: bool) -> Self {
+    pub fn new(servers: &'a [Server], listens: &'a [Listen]) -> Self {
         let mut chains = HashMap::new();
         for (i, s) in servers.iter().enumerate().skip(1) {
             for a in &s.addrs {
@@ -50,13 +53,13 @@ impl<'a> Chains<'a> {
         }
         let mut ports = HashMap::new();
         for l in listens {
-            *ports.entry(l.addr.port).or_insert(false) |= l.https && (l.https_written || ssl_module);
+            *ports.entry(l.addr.port).or_insert(false) |= l.https;
         }
         Chains { servers, listens, chains, ports }
     }
 
-    /// Whether TLS ends at a record: its own or the main server's SSLEngine,
-    /// else the protocol of its port's Listen.
+    /// Whether TLS ends at a vhost: its own or the main server's SSLEngine,
+    /// else the protocol of the Listen of its first address's port.
     pub fn ssl(&self, server: &Server) -> bool {
         let main = self.servers.first().and_then(|m| m.ssl);
         server.ssl.or(main).unwrap_or_else(|| {
@@ -180,8 +183,8 @@ impl<'a> Chains<'a> {
                 }
                 _ => ports.contains(&port) || ports.contains(&0),
             };
-            let https = self.ports.get(&port).copied().unwrap_or(false);
-            let suffix = if main.ssl.unwrap_or(https) { " ssl" } else { "" };
+            // `Listen … https` turns nothing on here: seen.
+            let suffix = if main.ssl == Some(true) { " ssl" } else { "" };
             let text = format!("{}:{port}{suffix}", l.addr.host_text());
             if !taken && seen.insert(text.clone()) {
                 place.listen.push(text);
@@ -211,26 +214,56 @@ struct Shadows<'a> {
     servers: &'a [Server],
     hasher: RandomState,
     /// Hash of chain and lower-case name to the first record that has it.
-    exact: HashMap<u64, u32>,
+    exact: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
+    lower: Vec<u8>,
     wild: HashMap<u32, Wild>,
     steps: u64,
+    stored: usize,
+}
+
+/// The keys are hashes already, by a secret key.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(b);
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 = n;
+    }
 }
 
 /// The wildcard aliases of one chain, by what stands behind their last mark.
 #[derive(Default)]
 struct Wild {
     lengths: Vec<usize>,
+    /// Whether any suffix begins with something else than a dot.
+    other_starts: bool,
     by_suffix: HashMap<Vec<u8>, Vec<Vec<u8>>>,
 }
 
 impl<'a> Shadows<'a> {
     fn new(servers: &'a [Server]) -> Self {
+        let exact = HashMap::with_capacity_and_hasher(
+            servers.iter().map(|s| s.names.len()).sum(),
+            BuildHasherDefault::default(),
+        );
         Shadows {
             servers,
             hasher: RandomState::new(),
-            exact: HashMap::new(),
+            exact,
+            lower: Vec::new(),
             wild: HashMap::new(),
             steps: STEPS,
+            stored: STORED,
         }
     }
 
@@ -250,13 +283,16 @@ impl<'a> Shadows<'a> {
         let mut out = Vec::new();
         let mut new_wild: Vec<(u32, Vec<u8>)> = Vec::new();
         for name in &server.names {
-            let cost = chains.len() as u64;
-            if self.steps < cost {
-                self.steps = 0;
+            let wild = name.contains(['*', '?']);
+            let cost = chains.len() * if wild { WILD_COSTS } else { 1 };
+            if self.stored < cost {
+                self.stored = 0;
                 break;
             }
-            self.steps -= cost;
-            let lower = name.to_ascii_lowercase().into_bytes();
+            self.stored -= cost;
+            let mut lower = std::mem::take(&mut self.lower);
+            lower.clear();
+            lower.extend(name.bytes().map(|b| b.to_ascii_lowercase()));
             let mut everywhere = !chains.is_empty();
             for &chain in chains {
                 let key = self.hasher.hash_one((chain, &lower));
@@ -272,9 +308,10 @@ impl<'a> Shadows<'a> {
             if everywhere {
                 out.push(name.clone());
             }
-            if name.contains(['*', '?']) {
+            if wild {
                 new_wild.extend(chains.iter().map(|&c| (c, lower.clone())));
             }
+            self.lower = lower;
         }
         if let Some(name) = self.implied(server) {
             let lower = name.to_ascii_lowercase().into_bytes();
@@ -294,6 +331,7 @@ impl Wild {
     fn add(&mut self, pattern: Vec<u8>) {
         let tail = pattern.iter().rposition(|b| matches!(b, b'*' | b'?')).map_or(0, |p| p + 1);
         let suffix = pattern.get(tail..).unwrap_or_default().to_vec();
+        self.other_starts |= suffix.first().is_some_and(|b| *b != b'.');
         if let Err(at) = self.lengths.binary_search(&suffix.len()) {
             self.lengths.insert(at, suffix.len());
         }
@@ -302,9 +340,13 @@ impl Wild {
 
     fn takes(&self, name: &[u8], steps: &mut u64) -> bool {
         for &len in self.lengths.iter().take_while(|&&l| l <= name.len()) {
-            let Some(patterns) = name.get(name.len() - len..).and_then(|s| self.by_suffix.get(s)) else {
+            let Some(suffix) = name.get(name.len() - len..) else { continue };
+            // Nearly all suffixes begin with a dot, which most names have
+            // elsewhere.
+            if suffix.first().is_some_and(|b| *b != b'.') && !self.other_starts {
                 continue;
-            };
+            }
+            let Some(patterns) = self.by_suffix.get(suffix) else { continue };
             for p in patterns {
                 let cost = 1 + name.len() as u64 / 8;
                 if *steps < cost {

@@ -91,18 +91,17 @@ fn host_of(host: &str) -> Option<Host> {
         let ip = ip.to_canonical();
         return Some(if ip.is_unspecified() { Host::Any } else { Host::Ip(ip) });
     }
-    (bare.len() == host.len()).then(|| Host::Name(host.to_ascii_lowercase().into()))
+    let name = if host.contains("${") { host.to_owned() } else { host.to_ascii_lowercase() };
+    (bare.len() == host.len()).then(|| Host::Name(name.into()))
 }
 
 /// One `Listen`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listen {
     pub addr: Addr,
-    /// The protocol is `https`: written, or by its port 443 when mod_ssl is
-    /// loaded.
+    /// The protocol `https` is written behind it. (Port 443 alone turns no TLS
+    /// on: seen.)
     pub https: bool,
-    /// `https` is written.
-    pub https_written: bool,
 }
 
 impl Listen {
@@ -115,9 +114,8 @@ impl Listen {
             Some(port) => Addr { host: Host::Any, port, v6_any: false, marked: false },
             None => Addr::parse(&word, 0)?,
         };
-        let https_written = protocol.as_ref().is_some_and(|p| p.eq_ignore_ascii_case(b"https"));
-        let https = https_written || (protocol.is_none() && addr.port == 443);
-        (addr.port != 0).then_some(Listen { addr, https, https_written })
+        let https = protocol.is_some_and(|p| p.eq_ignore_ascii_case(b"https"));
+        (addr.port != 0).then_some(Listen { addr, https })
     }
 }
 
@@ -159,6 +157,8 @@ pub(super) struct Server {
     pub certificates: Vec<String>,
     pub ssl: Option<bool>,
     pub redirect: Option<String>,
+    /// Some paths go to another server, before mod_alias sees them.
+    pub proxied: bool,
     pub access: Access,
     pub rewrite: Rewrite,
     pub vhost_alias: bool,
@@ -178,6 +178,7 @@ impl Server {
             certificates: Vec::new(),
             ssl: None,
             redirect: None,
+            proxied: false,
             access: Access::default(),
             rewrite: Rewrite::default(),
             vhost_alias: false,

@@ -11,63 +11,42 @@ use std::sync::Arc;
 use crate::facts::{Problem, ProblemKind};
 use crate::source::{FileBytes, FileId, Source, SourceError, decode};
 
-use super::condition::{Modules, if_version};
-use super::directive::{Directive, Opener, directive, is_known, opener};
+use super::condition::Modules;
+use super::directive::{Directive, directive};
 use super::env::{Options, Vars};
 use super::include::{Item, Items};
 use super::line::{Line, Lines, trim, word, words};
 use super::macros::{Fault, Macros, Recording};
-use super::server::{Addr, Listen, Server};
+use super::sections::{Scope, Section, Skip};
+use super::server::{Listen, Server};
 
 /// Apache's own bound on nested includes.
 const APACHE_DEPTH: usize = 128;
-/// Sections open at a time.
-const MAX_SECTIONS: usize = 10_000;
 /// Macros inside macros.
 const MAX_MACROS: usize = 64;
 /// Bytes that macros and variables may make of a configuration, together…
 const EXPANSION: usize = 64 << 20;
 /// …and one line.
 const LONG_LINE: usize = 256 << 10;
-/// Sites, and bytes of their names and addresses.
-const MAX_SERVERS: usize = 200_000;
+/// Bytes of names and addresses that are kept.
 const RETAINED: usize = 128 << 20;
 /// Problems that are kept.
 const MAX_PROBLEMS: usize = 10_000;
-
-/// What an open section does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
-    VirtualHost,
-    /// A condition that held: as if it were not there.
-    Open,
-    /// `<Location />` or its match on everything.
-    Everything,
-    /// `<Location>` elsewhere.
-    Location,
-    Require,
-    Other,
-}
-
-#[derive(Debug)]
-struct Section {
-    name: u64,
-    line: u32,
-    scope: Scope,
-}
+/// Faults of one kind that are told of one file.
+const NOISE: usize = 16;
 
 /// Text that is being read.
-struct Frame {
+pub(super) struct Frame {
     text: Text,
     lines: Lines,
-    file: Arc<str>,
+    pub file: Arc<str>,
     /// `Some` in a macro's text: the line of the outermost `Use`.
     used_at: Option<u32>,
     /// The macro whose text this is.
     of_macro: Option<Vec<u8>>,
     id: Option<FileId>,
     /// Sections that were open when the file began; a file closes its own.
-    base: usize,
+    pub base: usize,
 }
 
 enum Text {
@@ -80,16 +59,6 @@ enum Work {
     Files(Items),
 }
 
-/// Lines that are passed over: the contents of a section that does not hold.
-#[derive(Debug, Default)]
-struct Skip {
-    /// Open sections inside, the skipped one first.
-    open: Vec<u64>,
-    line: u32,
-    /// Perl code has no sections.
-    perl: bool,
-}
-
 /// The reader's state.
 pub(super) struct Walk<'s> {
     pub src: &'s Source,
@@ -99,22 +68,22 @@ pub(super) struct Walk<'s> {
     pub servers: Vec<Server>,
     pub listens: Vec<Listen>,
     pub modules: Modules,
-    defines: HashSet<Vec<u8>>,
+    pub defines: HashSet<Vec<u8>>,
     /// By lower-case name, as Apache's tables are.
     values: HashMap<Vec<u8>, Vec<u8>>,
     env: Vars,
     macros: Macros,
     work: Vec<Work>,
-    sections: Vec<Section>,
-    skip: Skip,
-    recording: Option<Recording>,
+    pub sections: Vec<Section>,
+    pub skip: Skip,
+    pub recording: Option<Recording>,
     /// The record that directives belong to.
-    current: usize,
+    pub current: usize,
     expansion: usize,
     retained: usize,
     /// Folders listed; they count against `limits.files` of their own.
     pub folders: u64,
-    full: bool,
+    pub full: bool,
     /// The port of the main server's ServerName, as far as it is read.
     pub main_port: u16,
     /// Whether any file could be read.
@@ -208,7 +177,10 @@ impl<'s> Walk<'s> {
                     Some(None) => {}
                     None if optional && item.literal && e == SourceError::NotFound => {}
                     None => {
-                        self.problem(e.problem(&item.path, includer.as_bytes(), line));
+                        self.problem(match line {
+                            0 => Problem::at(&*includer, None, e.kind(), format!("the main file: {e}")),
+                            _ => e.problem(&item.path, includer.as_bytes(), line),
+                        });
                         if e.is_final() {
                             self.full = true;
                         }
@@ -324,7 +296,7 @@ impl<'s> Walk<'s> {
         }
     }
 
-    fn left(&mut self, scope: Scope) {
+    pub fn left(&mut self, scope: Scope) {
         if scope == Scope::VirtualHost {
             self.current = 0;
         }
@@ -380,7 +352,7 @@ impl<'s> Walk<'s> {
 
     /// Fills variables in: `Define`s, then the environment. What nothing sets
     /// stays as written; a value is not looked into again.
-    fn resolve<'a>(&mut self, args: &'a [u8], line: u32, file: &str) -> Option<Cow<'a, [u8]>> {
+    pub fn resolve<'a>(&mut self, args: &'a [u8], line: u32, file: &str) -> Option<Cow<'a, [u8]>> {
         if !args.contains(&b'$') || !args.windows(2).any(|w| w == b"${") {
             return Some(Cow::Borrowed(args));
         }
@@ -419,222 +391,6 @@ impl<'s> Walk<'s> {
         }
         self.expansion -= out.len();
         Some(Cow::Owned(out))
-    }
-
-    /// `</NAME>`.
-    fn close(&mut self, text: &[u8], at: u32, frame: &Frame) {
-        let mut rest = text;
-        let Some(first) = word(&mut rest) else { return };
-        let Some(name) = first.strip_prefix(b"</").and_then(|n| n.strip_suffix(b">")) else {
-            return self.note(&frame.file, at, ProblemKind::Syntax, "a closing tag without its >");
-        };
-        let name = hash(name);
-        // A file closes nothing that it did not open; a macro is part of its
-        // file.
-        let own = self.sections.get(frame.base..).unwrap_or_default();
-        let Some(found) = own.iter().rposition(|s| s.name == name) else {
-            return self.note(&frame.file, at, ProblemKind::Syntax, "a closing tag without its section");
-        };
-        let found = frame.base + found;
-        if found + 1 != self.sections.len() {
-            self.note(&frame.file, at, ProblemKind::Syntax, "a closing tag where another section is open");
-        }
-        while self.sections.len() > found {
-            if let Some(s) = self.sections.pop() {
-                self.left(s.scope);
-            }
-        }
-    }
-
-    /// `<NAME ARGS>`.
-    fn section(&mut self, text: &[u8], at: u32, frame: &Frame) {
-        let mut rest = text;
-        let Some(first) = word(&mut rest) else { return };
-        let name = first.get(1..).unwrap_or_default();
-        // `<IfModule>`: the bracket belongs to the name.
-        let (name, bare) = match name.strip_suffix(b">") {
-            Some(n) => (n, true),
-            None => (name, false),
-        };
-        let kind = opener(name);
-        let Some(args) = self.resolve(rest, at, &frame.file) else {
-            return self.skip_section(name, at, false);
-        };
-        let end = args.iter().rposition(|&b| b == b'>');
-        if end.is_none() && !bare {
-            self.note(&frame.file, at, ProblemKind::Syntax, "a section without its closing >");
-        }
-        let args = trim(args.get(..end.unwrap_or(args.len())).unwrap_or_default());
-        let scope = match kind {
-            Opener::VirtualHost => return self.virtual_host(name, args, at, frame),
-            Opener::Macro => {
-                self.recording = Recording::start(args, at);
-                if self.recording.is_none() {
-                    self.note(&frame.file, at, ProblemKind::Syntax, "a macro that Apache refuses");
-                    self.skip_section(name, at, false);
-                }
-                return;
-            }
-            Opener::IfDefine | Opener::IfModule | Opener::IfVersion | Opener::IfFile => {
-                if !self.holds(kind, args, at, frame) {
-                    return self.skip_section(name, at, false);
-                }
-                Scope::Open
-            }
-            Opener::IfDirective | Opener::IfSection => {
-                let (negated, what) = negated(args);
-                let known = match kind {
-                    Opener::IfSection => !matches!(opener(what), Opener::Other | Opener::Perl),
-                    _ => is_known(what),
-                };
-                if known == negated {
-                    return self.skip_section(name, at, false);
-                }
-                Scope::Open
-            }
-            Opener::Expression => {
-                if let Some(s) = self.servers.get_mut(self.current) {
-                    s.access.doubtful = true;
-                }
-                return self.skip_section(name, at, false);
-            }
-            Opener::Perl => return self.skip_section(name, at, true),
-            Opener::Location | Opener::LocationMatch => {
-                let mut rest = args;
-                let path = word(&mut rest).unwrap_or_default();
-                let all = match (kind, &*path) {
-                    (Opener::Location, b"~") => {
-                        word(&mut rest).is_some_and(|p| super::server::is_catch_all(&p))
-                    }
-                    (Opener::Location, p) => p == b"/",
-                    (_, p) => super::server::is_catch_all(p),
-                };
-                if all { Scope::Everything } else { Scope::Location }
-            }
-            Opener::Require => Scope::Require,
-            Opener::Other => Scope::Other,
-        };
-        self.push_section(name, at, scope, &frame.file);
-    }
-
-    fn push_section(&mut self, name: &[u8], line: u32, scope: Scope, file: &str) {
-        if self.sections.len() >= MAX_SECTIONS {
-            self.note(
-                file,
-                line,
-                ProblemKind::NestingDepth,
-                "sections are nested deeper than the reader follows",
-            );
-            return self.skip_section(name, line, false);
-        }
-        self.sections.push(Section { name: hash(name), line, scope });
-    }
-
-    fn skip_section(&mut self, name: &[u8], line: u32, perl: bool) {
-        self.skip.open.clear();
-        self.skip.open.push(hash(name));
-        self.skip.line = line;
-        self.skip.perl = perl;
-    }
-
-    /// A line inside a section that does not hold: only its structure counts.
-    fn skipped(&mut self, text: &[u8], at: u32, file: &str) {
-        if text.first() != Some(&b'<') {
-            return;
-        }
-        let mut rest = text;
-        let Some(first) = word(&mut rest) else { return };
-        match first.strip_prefix(b"</") {
-            Some(name) => {
-                let name = hash(name.strip_suffix(b">").unwrap_or(name));
-                match self.skip.open.iter().rposition(|&n| n == name) {
-                    Some(found) => {
-                        if found + 1 != self.skip.open.len() && !self.skip.perl {
-                            let message = "a closing tag where another section is open";
-                            self.note(file, at, ProblemKind::Syntax, message);
-                        }
-                        self.skip.open.truncate(found);
-                    }
-                    None if self.skip.perl => {}
-                    None => self.note(file, at, ProblemKind::Syntax, "a closing tag without its section"),
-                }
-            }
-            None if self.skip.perl => {}
-            None => {
-                let name = first.get(1..).unwrap_or_default();
-                self.skip.open.push(hash(name.strip_suffix(b">").unwrap_or(name)));
-            }
-        }
-    }
-
-    fn holds(&mut self, kind: Opener, args: &[u8], at: u32, frame: &Frame) -> bool {
-        if kind == Opener::IfVersion {
-            return if_version(args).unwrap_or_else(|| {
-                self.note(&frame.file, at, ProblemKind::Syntax, "a version test that Apache refuses");
-                false
-            });
-        }
-        let (negated, what) = negated(args);
-        let what = match kind {
-            Opener::IfDefine => Cow::Borrowed(what),
-            _ => words(what).next().unwrap_or_default(),
-        };
-        let found = match kind {
-            Opener::IfDefine => self.defines.contains(&*what),
-            Opener::IfModule => self.modules.has(&what),
-            _ => self.src.kind(&self.absolute(&what)).is_ok(),
-        };
-        found != negated
-    }
-
-    fn virtual_host(&mut self, name: &[u8], args: &[u8], at: u32, frame: &Frame) {
-        // Apache refuses one inside another: the outer one was not closed.
-        let own = self.sections.get(frame.base..).unwrap_or_default();
-        if let Some(found) = own.iter().position(|s| s.scope == Scope::VirtualHost) {
-            let found = frame.base + found;
-            let line = self.sections.get(found).map_or(at, |s| s.line);
-            self.note(
-                &frame.file,
-                line,
-                ProblemKind::UnclosedBlock,
-                "the section is not closed before the next VirtualHost",
-            );
-            self.sections.truncate(found);
-        }
-        if self.servers.len() > MAX_SERVERS {
-            self.full = true;
-            return self.note(&frame.file, at, ProblemKind::IncludeLimit, "more sites than the reader keeps");
-        }
-        self.unresolved(args, at, &frame.file);
-        let mut server = Server::new(frame.file.clone(), at);
-        if args.is_empty() {
-            self.note(&frame.file, at, ProblemKind::Syntax, "a VirtualHost without an address");
-        }
-        for w in words(args) {
-            match Addr::parse(&w, self.main_port) {
-                Some(addr) if self.spend(w.len() + 64, at, &frame.file) => {
-                    if server.addrs.is_empty() {
-                        server.addrs.reserve_exact(1);
-                    }
-                    server.addrs.push(addr);
-                }
-                Some(_) => break,
-                None => {
-                    self.note(
-                        &frame.file,
-                        at,
-                        ProblemKind::Syntax,
-                        "an address of VirtualHost that Apache refuses",
-                    );
-                }
-            }
-        }
-        if !self.spend(512, at, &frame.file) {
-            return;
-        }
-        self.current = self.servers.len();
-        self.servers.push(server);
-        self.push_section(name, at, Scope::VirtualHost, &frame.file);
     }
 
     fn directive(&mut self, d: Directive, args: &[u8], at: u32, frame: &Frame) -> Option<Work> {
@@ -787,28 +543,17 @@ impl<'s> Walk<'s> {
     }
 
     pub fn problem(&mut self, p: Problem) {
-        let known = self
-            .problems
-            .iter()
-            .rev()
-            .take(64)
-            .any(|q| q.kind == p.kind && q.line == p.line && q.file == p.file && q.message == p.message);
-        if !known && self.problems.len() < MAX_PROBLEMS {
+        // A file that is no configuration at all would fill the list.
+        let noisy = matches!(p.kind, ProblemKind::Syntax | ProblemKind::NulByte | ProblemKind::UnclosedBlock);
+        let mut alike = 0;
+        for q in self.problems.iter().rev().take(64).filter(|q| q.kind == p.kind && q.file == p.file) {
+            alike += 1;
+            if (q.line == p.line && q.message == p.message) || (noisy && alike >= NOISE) {
+                return;
+            }
+        }
+        if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(p);
         }
     }
-}
-
-fn negated(args: &[u8]) -> (bool, &[u8]) {
-    match args.strip_prefix(b"!") {
-        Some(rest) => (true, trim(rest)),
-        None => (false, args),
-    }
-}
-
-/// Section names are compared by an FNV-1a hash of their lower-case text.
-fn hash(name: &[u8]) -> u64 {
-    name.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| {
-        (h ^ u64::from(b.to_ascii_lowercase())).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }

@@ -36,6 +36,27 @@ fn is_simple(name: &[u8]) -> bool {
     SIMPLE.binary_search(&name).is_ok()
 }
 
+/// One directive as it stands in a file.
+#[derive(Clone, Copy)]
+struct Directive<'b> {
+    bytes: &'b [u8],
+    name: &'b [u8],
+    args: &'b [Word],
+    line: u32,
+    end: End,
+}
+
+impl<'b> Directive<'b> {
+    fn arg(&self, n: usize) -> Option<Cow<'b, [u8]>> {
+        self.args.get(n).map(|w| w.text(self.bytes))
+    }
+
+    /// Whether the first argument is `on`.
+    fn is_on(&self) -> bool {
+        self.arg(0).is_some_and(|v| v.eq_ignore_ascii_case(b"on"))
+    }
+}
+
 impl Reader<'_> {
     /// One statement; after a forgotten semicolon one after the other.
     pub(super) fn statement(&mut self, bytes: &[u8], mut words: &[Word], end: End, cursor: &mut Cursor) {
@@ -68,48 +89,49 @@ impl Reader<'_> {
             }
             return;
         };
-        let name: Cow<'_, [u8]> = first.text(bytes);
-        let name: &[u8] = &name;
-        let line = first.line;
+        let name = first.text(bytes);
+        let d = Directive { bytes, name: &name, args, line: first.line, end };
         if self.surplus > 0 {
             if end == End::Block {
-                self.block(bytes, name, line, cursor, Kind::Other);
+                self.block(d, cursor, Kind::Other);
             }
             return;
         }
-        if end == End::Block && is_simple(name) {
-            self.complain(
-                ProblemKind::Syntax,
-                line,
-                "a directive that takes no block opens one; it is skipped",
-            );
-            return self.enter(Kind::Other, line);
+        if end == End::Block && d.name == b"server_name" && unquoted_brace(bytes, words, cursor) {
+            let message = "an unquoted \"{\" in a regular expression; nginx takes it for a block";
+            self.complain(ProblemKind::Syntax, d.line, message);
+            let whole = args.split_last().map_or(args, |(_, whole)| whole);
+            return self.in_server(Directive { args: whole, end: End::Semicolon, ..d }, cursor);
+        }
+        if end == End::Block && is_simple(d.name) {
+            let message = "a directive that takes no block opens one; it is skipped";
+            self.complain(ProblemKind::Syntax, d.line, message);
+            return self.enter(Kind::Other, d.line);
         }
         match self.blocks.last().map(|b| b.kind) {
-            None => self.at_http(bytes, name, args, line, end, cursor, None),
-            Some(Kind::Http(scope)) => self.at_http(bytes, name, args, line, end, cursor, Some(scope)),
-            Some(Kind::Server(_) | Kind::Location(_) | Kind::If | Kind::Inner) => {
-                self.in_server(bytes, name, args, line, end, cursor);
-            }
+            None => self.at_http(d, cursor, None),
+            Some(Kind::Http(scope)) => self.at_http(d, cursor, Some(scope)),
+            Some(Kind::Server(_) | Kind::Location(_) | Kind::If | Kind::Inner) => self.in_server(d, cursor),
             Some(kind @ (Kind::Other | Kind::Table)) => {
                 if end == End::Block {
-                    self.block(bytes, name, line, cursor, kind);
-                } else if name == b"include" && kind == Kind::Other {
-                    self.include_args(bytes, args, line);
+                    self.block(d, cursor, kind);
+                } else if d.name == b"include" && kind == Kind::Other {
+                    self.include_args(d);
                 }
             }
         }
     }
 
-    fn include_args(&mut self, bytes: &[u8], args: &[Word], line: u32) {
-        match args {
-            [path] => self.include(&path.text(bytes), line),
-            _ => self.complain(ProblemKind::Syntax, line, "\"include\" takes one file name"),
+    fn include_args(&mut self, d: Directive<'_>) {
+        match d.args {
+            [path] => self.include(&path.text(d.bytes), d.line),
+            _ => self.complain(ProblemKind::Syntax, d.line, "\"include\" takes one file name"),
         }
     }
 
     /// Opens a block about which nothing more is known than its name.
-    fn block(&mut self, bytes: &[u8], name: &[u8], line: u32, cursor: &mut Cursor, kind: Kind) {
+    fn block(&mut self, d: Directive<'_>, cursor: &mut Cursor, kind: Kind) {
+        let Directive { bytes, name, line, .. } = d;
         if name.ends_with(b"_by_lua_block") {
             match lua::skip_block(bytes, cursor) {
                 LuaEnd::Closed => {}
@@ -129,16 +151,8 @@ impl Reader<'_> {
     }
 
     /// At the top of the main file (`None`) or in `http`.
-    fn at_http(
-        &mut self,
-        bytes: &[u8],
-        name: &[u8],
-        args: &[Word],
-        line: u32,
-        end: End,
-        cursor: &mut Cursor,
-        scope: Option<usize>,
-    ) {
+    fn at_http(&mut self, d: Directive<'_>, cursor: &mut Cursor, scope: Option<usize>) {
+        let Directive { name, args, line, end, .. } = d;
         if end == End::Block {
             match name {
                 b"http" => {
@@ -152,18 +166,18 @@ impl Reader<'_> {
                 b"server" => self.open_server(args, line, scope),
                 _ => {
                     self.lua_at_http(name, scope);
-                    self.block(bytes, name, line, cursor, Kind::Other);
+                    self.block(d, cursor, Kind::Other);
                 }
             }
             return;
         }
         match name {
-            b"include" => self.include_args(bytes, args, line),
+            b"include" => self.include_args(d),
             b"http" | b"server" => {
                 self.complain(ProblemKind::Syntax, line, "\"server\" or \"http\" without a block");
             }
             b"root" | b"ssl_certificate" | b"ssl_sign_certificate" | b"ssl_enc_certificate" => {
-                let Some(value) = args.first().map(|w| w.text(bytes)) else { return };
+                let Some(value) = d.arg(0) else { return };
                 if value.starts_with(b"data:") {
                     return;
                 }
@@ -176,7 +190,7 @@ impl Reader<'_> {
                 }
             }
             b"ssl" | b"ssl_reject_handshake" => {
-                let on = args.first().is_some_and(|w| w.text(bytes).eq_ignore_ascii_case(b"on"));
+                let on = d.is_on();
                 let Some(scope) = self.scopes.get_mut(scope.unwrap_or(0)) else { return };
                 if name == b"ssl" { scope.ssl = on } else { scope.reject_handshake = on }
             }
@@ -212,15 +226,8 @@ impl Reader<'_> {
         self.enter(Kind::Server(number), line);
     }
 
-    fn in_server(
-        &mut self,
-        bytes: &[u8],
-        name: &[u8],
-        args: &[Word],
-        line: u32,
-        end: End,
-        cursor: &mut Cursor,
-    ) {
+    fn in_server(&mut self, d: Directive<'_>, cursor: &mut Cursor) {
+        let Directive { bytes, name, args, line, end } = d;
         let direct = matches!(self.blocks.last().map(|b| b.kind), Some(Kind::Server(_)));
         match lua_phase(name) {
             Some(Phase::Routes) => {
@@ -236,14 +243,14 @@ impl Reader<'_> {
             None => {}
         }
         if end == End::Block {
-            return self.block_in_server(bytes, name, args, line, cursor, direct);
+            return self.block_in_server(d, cursor, direct);
         }
         match name {
-            b"include" => self.include_args(bytes, args, line),
+            b"include" => self.include_args(d),
             b"server_name" if direct => self.server_name(bytes, args, line),
             b"listen" if direct => self.listen(bytes, args, line),
             b"proxy_pass" | b"fastcgi_pass" | b"uwsgi_pass" | b"scgi_pass" | b"grpc_pass" => {
-                self.upstream(bytes, name, args, line);
+                self.upstream(d);
             }
             b"return" => {
                 let args: Vec<_> = args.iter().take(3).map(|w| w.text(bytes)).collect();
@@ -257,7 +264,7 @@ impl Reader<'_> {
             }
             b"break" => self.answer(Answer::Content, line),
             b"root" | b"ssl_certificate" | b"ssl_sign_certificate" | b"ssl_enc_certificate" if direct => {
-                let Some(value) = args.first().map(|w| w.text(bytes)) else { return };
+                let Some(value) = d.arg(0) else { return };
                 // A certificate written out in place is nobody's business.
                 if value.starts_with(b"data:") {
                     return;
@@ -271,12 +278,12 @@ impl Reader<'_> {
                 }
             }
             b"ssl" | b"ssl_reject_handshake" if direct => {
-                let on = args.first().is_some_and(|w| w.text(bytes).eq_ignore_ascii_case(b"on"));
+                let on = d.is_on();
                 let Some(flow) = self.server_mut().map(|s| &mut s.flow) else { return };
                 if name == b"ssl" { flow.ssl = Some(on) } else { flow.reject_handshake = Some(on) }
             }
             b"error_page" | b"allow" | b"deny" => {
-                let all = args.first().is_some_and(|w| &*w.text(bytes) == b"all");
+                let all = d.arg(0).is_some_and(|v| &*v == b"all");
                 let Some(flow) = self.server_mut().map(|s| &mut s.flow) else { return };
                 match name {
                     b"error_page" => flow.error_page = true,
@@ -294,15 +301,8 @@ impl Reader<'_> {
         }
     }
 
-    fn block_in_server(
-        &mut self,
-        bytes: &[u8],
-        name: &[u8],
-        args: &[Word],
-        line: u32,
-        cursor: &mut Cursor,
-        direct: bool,
-    ) {
+    fn block_in_server(&mut self, d: Directive<'_>, cursor: &mut Cursor, direct: bool) {
+        let Directive { bytes, name, args, line, .. } = d;
         match name {
             b"server" => {
                 // Most likely the server above was not closed: nginx refuses
@@ -336,7 +336,7 @@ impl Reader<'_> {
                 {
                     s.flow.unknown_block = true;
                 }
-                self.block(bytes, name, line, cursor, Kind::Inner);
+                self.block(d, cursor, Kind::Inner);
             }
         }
     }
@@ -408,7 +408,7 @@ impl Reader<'_> {
             return self.complain(ProblemKind::Syntax, line, "\"listen\" without an address or port");
         };
         let target = target.text(bytes);
-        if !self.room(2 * target.len() + STRING_COST, line) {
+        if !self.room(2 * target.len() + LISTEN_COST, line) {
             return;
         }
         let (mut listen, valid) = Listen::parse(&target, line);
@@ -425,9 +425,9 @@ impl Reader<'_> {
         server.listens.push(listen);
     }
 
-    fn upstream(&mut self, bytes: &[u8], name: &[u8], args: &[Word], line: u32) {
-        let Some(target) = args.first().map(|w| w.text(bytes)) else { return };
-        let scheme: &[u8] = match name {
+    fn upstream(&mut self, d: Directive<'_>) {
+        let Some(target) = d.arg(0) else { return };
+        let scheme: &[u8] = match d.name {
             b"fastcgi_pass" => b"fastcgi://",
             b"uwsgi_pass" => b"uwsgi://",
             b"scgi_pass" => b"scgi://",
@@ -436,11 +436,27 @@ impl Reader<'_> {
         };
         let has_scheme = target.windows(3).any(|w| w == b"://");
         let url = if has_scheme { target.into_owned() } else { [scheme, &target].concat() };
-        let Some(url) = self.keep(&url, line) else { return };
+        let Some(url) = self.keep(&url, d.line) else { return };
         if let Some(server) = self.server_mut() {
             server::add(&mut server.site.upstream, url);
         }
     }
+}
+
+/// Whether the `{` just read stands within a regex that somebody forgot to
+/// quote; then moves past the directive.
+fn unquoted_brace(bytes: &[u8], words: &[Word], cursor: &mut Cursor) -> bool {
+    let Some(last) = words.last() else { return false };
+    if !last.touches(cursor.pos.saturating_sub(1)) || last.text(bytes).first() != Some(&b'~') {
+        return false;
+    }
+    let rest = bytes.get(cursor.pos..).unwrap_or_default();
+    match rest.iter().position(|b| matches!(b, b';' | b'\n')) {
+        Some(n) if rest.get(n) == Some(&b';') => cursor.pos += n + 1,
+        Some(n) => cursor.pos += n,
+        None => cursor.pos = bytes.len(),
+    }
+    true
 }
 
 fn place(path: &[u8]) -> Place {

@@ -24,6 +24,11 @@ pub(super) struct Word {
 }
 
 impl Word {
+    /// Whether it ends at this offset.
+    pub(super) fn touches(self, pos: usize) -> bool {
+        self.end as usize == pos
+    }
+
     /// The word as nginx keeps it.
     pub(super) fn text(self, bytes: &[u8]) -> Cow<'_, [u8]> {
         let raw = bytes.get(self.start as usize..self.end as usize).unwrap_or_default();
@@ -183,8 +188,11 @@ pub(super) fn next(bytes: &[u8], cur: &mut Cursor, st: &mut Statement) -> Token 
                 return Token::Eof;
             }
             st.fault(Fault::EndOfFile, cur.line);
-            st.words.clear();
-            return Token::Eof;
+            // A word that touches the end may be half of one.
+            if st.words.last().is_some_and(|w| w.touches(bytes.len())) {
+                st.words.pop();
+            }
+            return if st.words.is_empty() { Token::Eof } else { Token::Statement(End::Semicolon) };
         };
         match b {
             b' ' | b'\t' | b'\r' => cur.pos += 1,

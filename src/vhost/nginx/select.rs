@@ -4,7 +4,7 @@
 //! are many.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::facts::{Problem, ProblemKind, Site, Unbounded};
 use crate::source::Source;
@@ -18,7 +18,7 @@ const SOCKETS_LIMIT: usize = 1 << 20;
 /// Names compared, over all sockets; beyond it nothing more is called
 /// shadowed, which leaves names to be judged that nobody reaches: the safe
 /// side.
-const COMPARE_LIMIT: usize = 30_000_000;
+const COMPARE_LIMIT: usize = 10_000_000;
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key<'a> {
@@ -138,19 +138,18 @@ fn finish(
             text.push_str(" ssl");
         }
         if default {
-            // With TLS over QUIC and TCP on one port both must refuse; they
-            // do, since both are this server's.
             if refuses || (ssl && rejects) {
-                add_listen(&mut site.refuses, &text);
+                site.refuses.push(text.clone());
             }
             if by_place {
-                add_listen(&mut site.implicit_default, &text);
+                site.implicit_default.push(text.clone());
             }
-            add_listen(&mut site.default, &text);
+            site.default.push(text.clone());
         }
-        if !site.listen.contains(&text) {
-            site.listen.push(text);
-        }
+        site.listen.push(text);
+    }
+    for list in [&mut site.listen, &mut site.default, &mut site.refuses, &mut site.implicit_default] {
+        once(list);
     }
     site.shadowed = site.names.iter().zip(dead).filter(|(_, d)| **d).map(|(n, _)| n.clone()).collect();
     if site.root.is_none() {
@@ -165,10 +164,10 @@ fn finish(
     site
 }
 
-fn add_listen(list: &mut Vec<String>, text: &str) {
-    if !list.iter().any(|t| t == text) {
-        list.push(text.to_owned());
-    }
+/// Keeps the first of equal texts.
+fn once(list: &mut Vec<String>) {
+    let mut seen = HashSet::with_capacity(list.len());
+    list.retain(|text| seen.insert(text.clone()));
 }
 
 /// nginx's tables of one socket: exact names, `*.x` and `.x` under `x`,

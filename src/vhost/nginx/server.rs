@@ -75,9 +75,10 @@ pub(super) struct Flow {
     pub(super) error_page: bool,
     pub(super) deny_all: bool,
     pub(super) allow: bool,
-    /// Lua routes requests; Lua runs before `return`; Lua in the access
-    /// phase, where firewalls live, but also some gateways' routing.
+    /// Lua that routes requests, or may answer before `return` does.
     pub(super) lua: bool,
+    /// Lua in the access phase, where firewalls live, but also the routing of
+    /// some gateways.
     pub(super) access_lua: bool,
 }
 
@@ -164,21 +165,17 @@ impl Flow {
                     None => {
                         self.deny_all
                             && !self.allow
+                            && !self.access_lua
                             && silent
                             && self.refusing == 0
                             && self.root_redirect.is_none()
-                            && self.site_is_bare()
                     }
                 }
             }
         }
     }
 
-    fn site_is_bare(&self) -> bool {
-        !self.access_lua && self.well_known == 0
-    }
-
-    /// An answer outside of blocks, or within `if` at the server's level.
+    /// An answer outside of blocks.
     pub(super) fn at_server(&mut self, answer: Answer) {
         if self.first.is_none() {
             self.first = Some(answer);

@@ -50,7 +50,7 @@ fn listens(site: &Site, at: &str) -> bool {
 }
 
 /// The sites that an address leads to, in order, and the listen by which.
-fn group<'s>(sites: &'s [Site], ip: IpAddr, port: u16) -> (Vec<(usize, &'s Site)>, Vec<String>) {
+fn group(sites: &[Site], ip: IpAddr, port: u16) -> (Vec<(usize, &Site)>, Vec<String>) {
     let exact = match ip {
         IpAddr::V4(ip) => format!("{ip}:{port}"),
         IpAddr::V6(ip) => format!("[{ip}]:{port}"),

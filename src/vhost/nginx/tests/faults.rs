@@ -43,6 +43,8 @@ fn a_cut_file_ends_at_its_own_level() {
     assert_eq!(names(&s), [["a"], ["b"]]);
     let p = s.problems.iter().find(|p| p.kind == UnclosedBlock).unwrap();
     assert_eq!((p.file.as_deref(), p.line), (Some("/etc/nginx/a.inc"), Some(3)));
+    let s = scan("http { server { server_name a b.example.co");
+    assert_eq!((names(&s), kinds(&s)), (vec![vec!["a"]], vec![UnclosedBlock]));
     let s = http("server { server_name a; content_by_lua_block { [[ } }");
     assert_eq!((names(&s), kinds(&s)), (vec![vec!["a"]], vec![Syntax]));
     let s = scan("http { server { server_name a; content_by_lua_block { s = '}' ");
@@ -134,4 +136,14 @@ fn what_nginx_refuses_of_listens_is_said() {
     ] {
         assert_eq!(kinds(&http(inner)), [Syntax], "{inner}");
     }
+}
+
+#[test]
+fn a_regex_that_is_not_quoted_costs_itself_only() {
+    let s = http("server { server_name a ~^b{2,3}\\.c$; listen 81; root /r; } server { server_name d; }");
+    assert_eq!((names(&s), kinds(&s)), (vec![vec!["a"], vec!["d"]], vec![Syntax]));
+    assert_eq!(
+        (s.sites[0].listen.as_slice(), s.sites[0].root.as_deref()),
+        (&["*:81".to_owned()][..], Some("/r"))
+    );
 }

@@ -132,3 +132,12 @@ fn limits_of_files_and_time_keep_what_is_known() {
     let s = scan_with(&files, Limits { file_bytes: 20, ..Limits::default() });
     assert_eq!((s.sites.len(), kinds(&s)), (0, vec![ProblemKind::TooLarge]));
 }
+
+#[test]
+fn tens_of_thousands_of_listens_of_one_server_cost_no_more_than_they_are_many() {
+    let listens: String =
+        (0..60_000).map(|i| format!("listen 10.{}.{}.{}:80;", i >> 16, i >> 8 & 255, i & 255)).collect();
+    let s = within(10, || scan(format!("http {{ server {{ {listens} }} server {{ {listens} }} }}")));
+    assert_eq!(s.problems, []);
+    assert_eq!((s.sites[0].default.len(), s.sites[1].default.len()), (60_000, 0));
+}

@@ -3,8 +3,10 @@
 use super::super::lexer::{Cursor, End, Fault, Statement, Token, next};
 use super::super::lua::{LuaEnd, skip_block};
 
-/// Statements as words with their end; faults and lines apart.
-fn lex(text: &[u8]) -> (Vec<(Vec<String>, char, u32)>, Vec<(Fault, u32)>) {
+/// Words, what ends them, and the line of the first.
+type Lexed = (Vec<String>, char, u32);
+
+fn lex(text: &[u8]) -> (Vec<Lexed>, Vec<(Fault, u32)>) {
     let mut cursor = Cursor { pos: 0, line: 1 };
     let mut st = Statement::default();
     let (mut out, mut faults) = (Vec::new(), Vec::new());
@@ -110,6 +112,10 @@ fn faults_leave_the_next_statements_whole() {
     }
     let (out, faults) = lex(b"a b; c");
     assert_eq!((out.len(), faults.as_slice()), (1, &[(Fault::EndOfFile, 1)][..]));
+    let (out, faults) = lex(b"a b c");
+    assert_eq!((out[0].0.len(), faults.as_slice()), (2, &[(Fault::EndOfFile, 1)][..]), "c may be cut");
+    let (out, _) = lex(b"a b c\n");
+    assert_eq!(out[0].0.len(), 3);
 }
 
 /// Where a Lua block ends: the rest after it, and the line there.
