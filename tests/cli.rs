@@ -58,6 +58,9 @@ impl Bench {
     }
 }
 
+/// Nobody listens at the resolver of these tests; so it need not be waited for.
+const QUICK: &str = "[resolver]\ntimeout = \"200ms\"\nattempts = 1\n";
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
@@ -243,7 +246,7 @@ fn sites_are_listed_in_every_form() {
 
 #[test]
 fn an_audit_without_registries_confirms_nothing_and_says_what_would() {
-    let b = Bench::new("");
+    let b = Bench::new(QUICK);
     b.tree();
     // Nobody listens at this resolver.
     let args = ["audit", "--root", "root", "--resolver", "127.0.0.1:9", "--address", "203.0.113.10"];
@@ -260,7 +263,7 @@ fn an_audit_without_registries_confirms_nothing_and_says_what_would() {
 
 #[test]
 fn explain_takes_any_spelling_and_judges_what_is_configured_nowhere() {
-    let b = Bench::new("");
+    let b = Bench::new(QUICK);
     b.tree();
     let rest = ["--root", "root", "--resolver", "127.0.0.1:9", "--address", "203.0.113.10"];
     for name in ["WWW.Example.CN.", "www.example.cn"] {
@@ -281,7 +284,7 @@ fn explain_takes_any_spelling_and_judges_what_is_configured_nowhere() {
 #[test]
 fn a_list_of_names_may_come_from_standard_input() {
     use std::io::Write;
-    let b = Bench::new("");
+    let b = Bench::new(QUICK);
     let mut child = b
         .command(&[
             "audit",
@@ -308,4 +311,51 @@ fn a_list_of_names_may_come_from_standard_input() {
     let report: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
     assert_eq!(report["names"].as_array().expect("rows").len(), 1);
     assert_eq!(report["names"][0]["served_by"], serde_json::json!([]));
+}
+
+/// Who takes the advice about a default site is rid of the finding.
+#[test]
+fn the_snippet_of_the_advice_mends_the_finding() {
+    let b = Bench::new(QUICK);
+    let site = "server {\n listen 80;\n listen 8443 ssl;\n server_name a.example.cn;\n}\n";
+    b.write("n/etc/nginx/nginx.conf", "events {}\nhttp { include conf.d/*.conf; }\n");
+    b.write("n/etc/nginx/conf.d/10-a.conf", site);
+    let vhost = "<VirtualHost *:80>\n ServerName b.example.cn\n</VirtualHost>\n";
+    b.write("a/etc/apache2/apache2.conf", "Listen 80\nIncludeOptional sites-enabled/*.conf\n");
+    b.write("a/etc/apache2/sites-enabled/100-b.conf", vhost);
+    for (root, entry, mended) in [
+        ("n", "nginx=/etc/nginx/nginx.conf", "n/etc/nginx/conf.d/00-refuse.conf"),
+        ("a", "apache=/etc/apache2/apache2.conf", "a/etc/apache2/sites-enabled/000-0-refuse.conf"),
+    ] {
+        for lang in ["zh", "en"] {
+            let args = [
+                "--lang",
+                lang,
+                "audit",
+                "--root",
+                root,
+                "--entry",
+                entry,
+                "--resolver",
+                "127.0.0.1:9",
+                "--address",
+                "203.0.113.10",
+            ];
+            let shown = text(&b.run(&args).stdout);
+            assert!(shown.contains("implicit_default"), "{shown}");
+            let snippet: String = shown
+                .lines()
+                .skip_while(|l| !l.starts_with("    server {") && !l.starts_with("    <VirtualHost"))
+                .take_while(|l| l.starts_with("    "))
+                .map(|l| format!("{l}\n"))
+                .collect();
+            b.write(mended, &snippet);
+            let shown = text(&b.run(&args).stdout);
+            assert!(
+                !shown.contains("implicit_default") && !shown.contains("unbounded_names"),
+                "{snippet}{shown}"
+            );
+            std::fs::remove_file(b.path().join(mended)).expect("removed");
+        }
+    }
 }

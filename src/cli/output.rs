@@ -40,12 +40,6 @@ impl Output {
         Ok(Output { file, color })
     }
 
-    /// The opened file, which stays writable when all other writing is given
-    /// up.
-    pub fn file(&self) -> Option<&File> {
-        self.file.as_ref().map(|(f, _)| f)
-    }
-
     /// How a table looks there.
     pub fn look(&self) -> Look {
         let terminal = self.file.is_none() && io::stdout().is_terminal();

@@ -31,7 +31,7 @@ fn global_options_stand_before_and_after_the_command() {
 fn server_arguments_may_hold_anything() {
     let c = call("sites|--server-args|nginx=-p /opt/web/ -c conf/nginx.conf|--server-args|apache=-DSSL -D A=b|--entry|nginx=/etc/nginx/nginx.conf")
         .expect("a call");
-    let Command::Sites(pass) = c.command else { panic!("sites") };
+    let Command::Sites(pass) = c.command else { unreachable!() };
     assert_eq!(
         pass.server_args,
         [
@@ -66,10 +66,10 @@ fn refusals_are_one_line() {
             Err(Stop::Refuse(line)) => {
                 assert!(!line.is_empty() && !line.contains(['\n', '\u{1b}']), "{args}: {line}");
             }
-            other => panic!("{args}: {other:?}"),
+            other => unreachable!("{args}: {other:?}"),
         }
     }
-    let Err(Stop::Refuse(line)) = call("sites|--server-args|iis=x") else { panic!() };
+    let Err(Stop::Refuse(line)) = call("sites|--server-args|iis=x") else { unreachable!() };
     assert!(line.contains("nginx, apache"), "{line}");
 }
 

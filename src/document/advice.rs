@@ -65,7 +65,7 @@ pub fn for_verdict(verdict: Verdict, reason: Reason, lang: Lang) -> Option<Advic
                     "Make a first filing (首次备案) through the provider; connect after its approval.",
                 ),
                 p(
-                    "改好后再运行一次 `beian-agent audit`，这些域名应当变为“未指向本机”或不再出现。",
+                    "改好后再运行一次 `beian-agent audit`，这些域名应当变为“未指向”或不再出现。",
                     "Then run `beian-agent audit` again: the names should be dormant or gone.",
                 ),
             ],
@@ -187,7 +187,7 @@ pub struct Fix {
     pub meaning: &'static str,
     /// Steps, in their order.
     pub steps: Vec<String>,
-    /// Configuration to copy.
+    /// Configuration to copy, which the first step introduces.
     pub snippet: Vec<String>,
 }
 
@@ -213,9 +213,6 @@ pub fn for_findings(kind: FindingKind, server: Server, found: &[&Finding], lang:
     listens.dedup();
     // A server with hundreds of listens is shown the pattern, not all of it.
     listens.truncate(8);
-    if listens.is_empty() {
-        listens.push("*:80");
-    }
     let meaning = lang.pick(
         "别人把任何域名指到本机都会得到响应，等于为没有备案的域名提供接入。",
         "Whatever name someone points at this server is answered, filed or not.",
@@ -223,6 +220,7 @@ pub fn for_findings(kind: FindingKind, server: Server, found: &[&Finding], lang:
     let ssl = listens.iter().any(|l| l.ends_with(" ssl"));
     let mut steps = Vec::new();
     let snippet = match server {
+        _ if listens.is_empty() => Vec::new(),
         Server::Nginx => {
             steps.push(p(
                 "在 `http { }` 内（例如新文件 `conf.d/00-refuse.conf`）加一个拒绝的默认站点；别处在同一监听上已有 `default_server` 的，先去掉那个标记：",
@@ -238,6 +236,12 @@ pub fn for_findings(kind: FindingKind, server: Server, found: &[&Finding], lang:
             apache_snippet(&listens)
         }
     };
+    if found.iter().any(|f| f.listen.is_empty()) {
+        steps.push(p(
+            "域名由正则、Lua 或批量虚拟主机决定的站点：改写成固定的域名，或以固定主域结尾的正则（如 `~^(.+)\\.example\\.cn$`）。",
+            "A site whose names come from a pattern, Lua or mass virtual hosting: write the names out, or end the pattern in a fixed domain (like `~^(.+)\\.example\\.cn$`).",
+        ));
+    }
     if ssl {
         steps.push(match server {
             Server::Nginx => p(
@@ -250,7 +254,7 @@ pub fn for_findings(kind: FindingKind, server: Server, found: &[&Finding], lang:
             ),
         });
     }
-    if bt {
+    if bt && !snippet.is_empty() {
         steps.push(p(
             "宝塔面板：新建一个不放内容的站点，写入上面的配置，并在“网站 - 默认站点”里选它。",
             "宝塔 panel: make a site without content, put the lines above into its configuration, and choose it under 网站 - 默认站点.",

@@ -1,7 +1,7 @@
 //! `explain NAME`: the whole chain from the configuration to the verdict.
 
 use crate::config::Lang;
-use crate::facts::{AccessState, ExposureState, Filing, FilingState, Report, Row, Verdict};
+use crate::facts::{AccessState, ExposureState, Filing, FilingState, Report, Row};
 
 use super::{Block, Cell, Circumstances, Part, Tone, advice, flow, names, report, whole, words};
 
@@ -77,10 +77,7 @@ fn one(out: &mut Vec<Block>, row: &Row, report: &Report, about: &Circumstances) 
     if let Some(a) = advice::for_verdict(row.verdict, row.reason, lang) {
         out.push(Block::Heading(lang.pick("5. 下一步", "5. What to do next").to_owned()));
         out.push(Block::Item(Cell::text(a.meaning)));
-        out.extend(a.steps.iter().map(|s| Block::Item(Cell::text(s))));
-        if row.verdict == Verdict::Unconfirmed {
-            out.extend(report::failures(&[row], lang).into_iter().map(Block::Item));
-        }
+        report::steps(out, &[row], &a, lang);
     }
 }
 
@@ -133,7 +130,7 @@ fn filing(out: &mut Vec<Block>, f: &Filing, about: &Circumstances) {
             line.push(flow(lang.pick("，", ", ")));
             line.push(flow(words::why(e, lang)));
         }
-        line.push(flow(lang.pick("， ", ", ")));
+        line.push(flow(lang.pick("，", ", ")));
         line.push(whole(&words::local_time(s.checked_at)));
         out.push(Block::Item(Cell { lines: vec![line], tone: Tone::Plain }));
     }

@@ -252,7 +252,7 @@ pub(crate) fn report() -> Report {
         registry: registry.map(str::to_owned),
         message: message.to_owned(),
     };
-    let report = Report {
+    Report {
         schema: REPORT_SCHEMA.to_owned(),
         report_id: "0193c000-0000-7000-8000-000000000001".to_owned(),
         sequence: 0,
@@ -303,8 +303,7 @@ pub(crate) fn report() -> Report {
                 "only private addresses are known: set [server] public_addresses",
             ),
         ],
-    };
-    report
+    }
 }
 
 /// Sites of every shape.

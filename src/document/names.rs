@@ -126,7 +126,19 @@ pub(super) fn verdict_words(r: &Row, lang: Lang) -> String {
 }
 
 fn verdict(r: &Row, lang: Lang) -> Cell {
-    Cell { lines: vec![vec![flow(&verdict_words(r, lang))]], tone: words::sign(r.verdict).1 }
+    let words = verdict_words(r, lang);
+    // The verdict itself stays in one piece; its reason may wrap.
+    let line = match words.split_once(lang.pick('：', ':')) {
+        Some((head, reason)) => {
+            let reason = reason.trim_start();
+            // Short reasons read better below the verdict than cut in two.
+            let short = super::layout::width(reason) <= 10;
+            let reason = if short { whole(reason) } else { flow(reason) };
+            vec![whole(head), flow(lang.pick("：", ": ")), reason]
+        }
+        None => vec![flow(&words)],
+    };
+    Cell { lines: vec![line], tone: words::sign(r.verdict).1 }
 }
 
 /// The name as people read it, and beside it the spelling that DNS has,
@@ -137,34 +149,32 @@ pub(super) fn name(r: &Row, _: Lang) -> Cell {
 
 fn exposure(r: &Row, lang: Lang) -> Cell {
     let Some(e) = &r.exposure else { return Cell::text("") };
-    let mut lines = vec![vec![flow(words::exposure(e.state, lang))]];
-    if let Some(w) = e.why.as_deref().filter(|_| e.addresses.is_empty()) {
-        lines.push(vec![flow(words::dns_why(w, lang))]);
-    }
+    let mut line = vec![flow(words::exposure(e.state, lang)), flow(" ")];
+    // All links and addresses stand in `explain`, JSON and CSV.
     if let Some(last) = e.cname.last() {
-        lines.push(vec![whole(last)]);
-    }
-    if e.cname.is_empty() {
-        // All of them stand in `explain`, JSON and CSV.
-        lines.extend(e.addresses.iter().take(2).map(|a| vec![whole(&a.to_string())]));
-        if e.addresses.len() > 2 {
-            let more = e.addresses.len() - 2;
-            lines.push(vec![flow(&lang.pick(format!("另有 {more} 个"), format!("and {more} more")))]);
+        line.push(whole(last));
+    } else if let Some(first) = e.addresses.first() {
+        line.push(whole(&first.to_string()));
+        if e.addresses.len() > 1 {
+            let more = e.addresses.len() - 1;
+            line.push(flow(&lang.pick(format!(" 等 {} 个", more + 1), format!(" and {more} more"))));
         }
+    } else if let Some(w) = e.why.as_deref() {
+        line.push(flow(words::dns_why(w, lang)));
     }
-    Cell { lines, tone: Tone::Plain }
+    Cell { lines: vec![line], tone: Tone::Plain }
 }
 
 fn filing(r: &Row, lang: Lang) -> Cell {
     let Some(f) = &r.filing else { return Cell::text("") };
-    let mut lines: Vec<Vec<Part>> = vec![vec![flow(words::filing(f.state, lang))]];
+    let mut line = vec![flow(words::filing(f.state, lang)), flow(" ")];
     if let Some(l) = f.site_licence.as_deref().or(f.subject_licence.as_deref()) {
-        lines.push(vec![whole(l)]);
+        line.push(whole(l));
     }
     if let Some(w) = f.why {
-        lines.push(vec![flow(words::why(w, lang))]);
+        line.push(flow(words::why(w, lang)));
     }
-    Cell { lines, tone: Tone::Plain }
+    Cell { lines: vec![line], tone: Tone::Plain }
 }
 
 /// How many places are listed in a table; all stand in `explain`.

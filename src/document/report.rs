@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::Lang;
-use crate::facts::{Finding, FindingKind, Problem, ProblemKind, Report, Row, Server, Verdict, Why};
+use crate::facts::{Finding, FindingKind, Problem, ProblemKind, Reason, Report, Row, Server, Verdict, Why};
 
 use super::{Block, Cell, Circumstances, Fit, Grid, Part, Tone, advice, flow, names, whole, words};
 
@@ -59,7 +59,7 @@ fn summary(report: &Report, lang: Lang) -> String {
     let when = words::local_time(report.scanned_at);
     let mut line = lang.pick(
         format!("共 {n} 个域名：{}；站点发现 {f} 项，读取问题 {p} 项。`{when}`", list.join("，")),
-        format!("{n} names: {}; {f} findings, {p} problems. `{when}`", list.join(", ")),
+        format!("Names: {n} ({}); findings: {f}; problems: {p}. `{when}`", list.join(", ")),
     );
     if !report.complete {
         line.push_str(lang.pick(
@@ -117,10 +117,10 @@ pub(super) fn problems(out: &mut Vec<Block>, found: &[Problem], lang: Lang) {
     }
     out.push(Block::Heading(lang.pick("读取问题", "Problems").to_owned()));
     let rows = found.iter().map(|p| {
-        let mut what: Vec<Vec<Part>> = vec![vec![flow(words::problem(p.kind, lang))]];
-        // The reader's own sentence is English, and says more at times.
-        if !p.message.is_empty() {
-            what.push(vec![flow(&p.message)]);
+        // The reader's own sentence is English, and at times says more.
+        let mut what: Vec<Vec<Part>> = vec![vec![flow(&p.message)]];
+        if lang == Lang::Zh || p.message.is_empty() {
+            what.insert(0, vec![flow(words::problem(p.kind, lang))]);
         }
         let place = match (&p.file, &p.registry) {
             (Some(f), _) => whole(&p.line.map_or_else(|| f.clone(), |n| format!("{f}:{n}"))),
@@ -184,16 +184,26 @@ fn next(out: &mut Vec<Block>, rows: &[&Row], found: &[Finding], lang: Lang) {
         }
         out.push(Block::Text(Cell { lines: vec![line], tone }));
         out.push(Block::Item(Cell::text(a.meaning)));
-        out.extend(a.steps.iter().map(|s| Block::Item(Cell::text(s))));
-        if *verdict == Verdict::Unconfirmed {
-            out.extend(failures(members, lang).into_iter().map(Block::Item));
-        }
+        steps(out, members, a, lang);
     }
     fixes(out, found, lang);
 }
 
+/// The steps of an advice, and for what is unconfirmed the failures behind it.
+pub(super) fn steps(out: &mut Vec<Block>, rows: &[&Row], a: &advice::Advice, lang: Lang) {
+    let failed = failures(rows, lang);
+    let by_sources = rows.iter().any(|r| r.reason == Reason::FilingUnknown);
+    // Without a failure to list (no registry at all) its advice points nowhere.
+    if !by_sources || !failed.is_empty() {
+        out.extend(a.steps.iter().map(|s| Block::Item(Cell::text(s))));
+    }
+    if by_sources {
+        out.extend(failed.into_iter().map(Block::Item));
+    }
+}
+
 /// Which sources failed, why, how often and when last.
-pub(super) fn failures(rows: &[&Row], lang: Lang) -> Vec<Cell> {
+fn failures(rows: &[&Row], lang: Lang) -> Vec<Cell> {
     let mut seen: BTreeMap<(&str, Why), (usize, jiff::Timestamp)> = BTreeMap::new();
     for s in rows.iter().filter_map(|r| r.filing.as_ref()).flat_map(|f| &f.sources) {
         if let Some(error) = s.error {

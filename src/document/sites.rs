@@ -114,7 +114,7 @@ pub fn sites(scan: &Scan, about: &Circumstances) -> Vec<Block> {
         (scan.sites.len(), scan.sites.iter().map(|s| s.names.len()).sum::<usize>(), scan.problems.len());
     out.push(Block::Text(Cell::text(&lang.pick(
         format!("共 {n} 个站点，{m} 个域名；{p} 个问题。"),
-        format!("{n} sites, {m} names; {p} problems."),
+        format!("Sites: {n}; names: {m}; problems: {p}."),
     ))));
     out
 }

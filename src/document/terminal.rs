@@ -26,11 +26,13 @@ pub fn write_terminal(out: &mut dyn Write, blocks: &[Block], look: Look) -> io::
     let mut pen = Pen { out, look };
     let mut above: Option<&Block> = None;
     for block in blocks {
-        // An empty line stands before headlines and before anything but
-        // another point of the same list.
+        // An empty line stands before anything but what is right below a
+        // headline, and the points of a list.
         let tight = matches!(
             (above, block),
-            (None, _) | (Some(Block::Item(_)), Block::Item(_)) | (Some(Block::Heading(_)), _)
+            (None, _)
+                | (Some(Block::Item(_) | Block::Text(_)), Block::Item(_))
+                | (Some(Block::Heading(_)), _)
         );
         if !tight {
             pen.line("", Tone::Plain)?;
@@ -147,7 +149,7 @@ impl Pen<'_> {
         self.line(&rule.join(&" ".repeat(GAP)), Tone::Dim)?;
         for row in &g.rows {
             let cells: Vec<&Cell> = inline.iter().filter_map(|&i| row.get(i)).collect();
-            if cells.iter().zip(&widths).any(|(c, w)| least(c) > *w) {
+            if !fits(row, &inline, &widths) {
                 self.stacked(g, row)?;
                 continue;
             }
@@ -166,12 +168,21 @@ impl Pen<'_> {
         sum + GAP * columns.len().saturating_sub(1) <= self.look.width
     }
 
-    /// Widths of the columns; `None` when they do not fit beside each other.
+    /// Widths of the columns; `None` when they do not fit beside each other,
+    /// or only without a good part of the rows.
     fn widths(&self, g: &Grid, columns: &[usize]) -> Option<Vec<usize>> {
+        [40, 30, 25, 20].into_iter().find_map(|percent| {
+            // One long name must not turn the whole table into a list: its
+            // row is listed by itself instead.
+            let widths = self.widths_below(g, columns, self.look.width * percent / 100)?;
+            let outside = g.rows.iter().filter(|r| !fits(r, columns, &widths)).count();
+            (outside * 4 <= g.rows.len()).then_some(widths)
+        })
+    }
+
+    /// The same, leaving aside cells that need more than `cap`.
+    fn widths_below(&self, g: &Grid, columns: &[usize], cap: usize) -> Option<Vec<usize>> {
         let room = self.look.width.saturating_sub(GAP * columns.len().saturating_sub(1));
-        // One long name must not turn the whole table into a list: it is
-        // listed by itself instead.
-        let cap = self.look.width * 2 / 5;
         let mut widths: Vec<usize> = Vec::new();
         let mut floors: Vec<usize> = Vec::new();
         for &i in columns {
@@ -237,6 +248,10 @@ impl Pen<'_> {
         }
         Ok(())
     }
+}
+
+fn fits(row: &[Cell], columns: &[usize], widths: &[usize]) -> bool {
+    columns.iter().zip(widths).all(|(&i, w)| row.get(i).is_none_or(|c| least(c) <= *w))
 }
 
 fn column_width(g: &Grid, i: usize, of: impl Fn(&Cell) -> usize) -> usize {

@@ -21,9 +21,9 @@ pub(super) fn verdict(v: Verdict, lang: Lang) -> &'static str {
         Verdict::Violation => lang.pick("违规", "violation"),
         Verdict::Suspected => lang.pick("疑似", "suspected"),
         Verdict::Unconfirmed => lang.pick("待核实", "unconfirmed"),
-        Verdict::Dormant => lang.pick("未指向本机", "dormant"),
+        Verdict::Dormant => lang.pick("未指向", "dormant"),
         Verdict::Compliant => lang.pick("合规", "compliant"),
-        Verdict::NotApplicable => lang.pick("无需备案", "not applicable"),
+        Verdict::NotApplicable => lang.pick("无需备案", "n/a"),
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) fn source(s: SourceState, lang: Lang) -> &'static str {
             lang.pick("查无备案（不能单独作准）", "no filing found (not proof alone)")
         }
         SourceState::NotConnected => lang.pick("库中没有接入记录", "not connected in this database"),
-        SourceState::Unknown => lang.pick("没有可用的答复", "no usable answer"),
+        SourceState::Unknown => lang.pick("没有结论", "no conclusion"),
     }
 }
 
