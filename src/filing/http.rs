@@ -159,7 +159,9 @@ fn transport(error: &reqwest::Error) -> Fault {
         }
         source = e.source();
     }
-    if error.is_decode() { Fault { why: Why::Malformed, ..Fault::transport() } } else { Fault::transport() }
+    // A body that was cut, a connection that was reset or refused, bytes that
+    // are no HTTP.
+    Fault::transport()
 }
 
 fn media(headers: &HeaderMap) -> Media {

@@ -52,9 +52,8 @@ impl Pace {
 
     /// Keeps the source silent for `wait`. False where this pass has already
     /// waited as long as it may: then there is no second try.
-    pub(super) fn hold(&self, wait: Duration) -> bool {
+    pub(super) fn hold(&self, wait: Duration, now: Instant) -> bool {
         let mut hold = self.lock();
-        let now = Instant::now();
         let from = hold.until.filter(|t| *t > now).unwrap_or(now);
         let until = from.max(now + wait);
         let more = until - from;
@@ -105,10 +104,10 @@ pub(super) struct Breaker {
 
 impl Breaker {
     /// The start of a pass.
-    pub(super) fn new_pass(&mut self) {
+    pub(super) fn new_pass(&mut self, now: Instant) {
         self.failures = 0;
         self.lost = Duration::ZERO;
-        if self.open.is_some_and(|o| o.until <= Instant::now()) {
+        if self.open.is_some_and(|o| o.until <= now) {
             self.open = None;
             self.failures = FAILURES_MOST - 1;
         }
@@ -133,10 +132,10 @@ impl Breaker {
     }
 
     /// Leaves it alone for a time.
-    pub(super) fn trip(&mut self, why: Why, message: Option<&'static str>, rest: Duration) {
+    pub(super) fn trip(&mut self, why: Why, message: Option<&'static str>, rest: Duration, now: Instant) {
         if self.open.is_none() {
             let rest = rest.min(OPERATOR_REST);
-            self.open = Some(Open { why, message, until: Instant::now() + rest });
+            self.open = Some(Open { why, message, until: now + rest });
         }
     }
 }
@@ -161,32 +160,42 @@ mod tests {
         assert!(at.last().is_some_and(|t| *t > Duration::from_millis(1700)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_pass_waits_thirty_seconds_at_most() {
+    #[test]
+    fn a_pass_waits_thirty_seconds_at_most() {
         let pace = Pace::new(None);
-        assert!(pace.hold(Duration::from_secs(20)));
-        assert!(pace.hold(Duration::from_secs(20)), "the same silence counts once");
-        let t = Instant::now();
-        pace.ready().await;
-        assert!(t.elapsed() >= Duration::from_secs(20));
-        assert!(!pace.hold(Duration::from_secs(20)));
+        let now = Instant::now();
+        let twenty = Duration::from_secs(20);
+        assert!(pace.hold(twenty, now));
+        assert!(pace.hold(twenty, now), "the same silence counts once");
+        assert!(!pace.hold(twenty, now + twenty));
+        assert!(pace.hold(twenty, now + Duration::from_secs(5)), "five seconds more");
         pace.new_pass();
-        assert!(pace.hold(Duration::from_secs(20)));
+        assert!(pace.hold(twenty, now + twenty));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn opens_rests_and_probes() {
+    #[tokio::test]
+    async fn nobody_asks_during_a_silence() {
+        let pace = Pace::new(Some(Rate { count: 100, per: Duration::from_secs(1) }));
+        pace.ready().await;
+        let start = Instant::now();
+        assert!(pace.hold(Duration::from_millis(300), start));
+        futures::future::join_all((0..5).map(|_| pace.ready())).await;
+        assert!(start.elapsed() >= Duration::from_millis(300));
+    }
+
+    #[test]
+    fn opens_rests_and_probes() {
         let mut b = Breaker::default();
-        b.new_pass();
+        let now = Instant::now();
+        b.new_pass(now);
         for _ in 0..4 {
             assert!(!b.failure(Duration::from_millis(5)));
         }
         assert!(b.failure(Duration::from_millis(5)));
-        b.trip(Why::Blocked, None, REST);
-        b.new_pass();
+        b.trip(Why::Blocked, None, REST, now);
+        b.new_pass(now);
         assert!(b.open().is_some());
-        tokio::time::advance(REST).await;
-        b.new_pass();
+        b.new_pass(now + REST);
         assert!(b.open().is_none());
         assert!(b.failure(Duration::ZERO), "half open: one failure is enough");
         b.success();

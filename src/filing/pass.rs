@@ -77,7 +77,7 @@ struct Pass<'a> {
 /// Asks one source every question. `done` is called with the number of each
 /// question that has its answer.
 pub(super) async fn run(source: &Source, questions: &[Ask], done: &(dyn Fn(usize) + Sync)) -> Vec<Voice> {
-    source.breaker().new_pass();
+    source.breaker().new_pass(Instant::now());
     source.line.pace.new_pass();
     let mut pass = Pass {
         source,
@@ -242,9 +242,9 @@ impl<'a> Pass<'a> {
     fn on_fault(&mut self, fault: &Fault, took: Duration) {
         self.last = fault.why;
         if let Some(message) = fault.operator {
-            self.source.breaker().trip(fault.why, Some(message), OPERATOR_REST);
+            self.source.breaker().trip(fault.why, Some(message), OPERATOR_REST, Instant::now());
         } else if let Some(wait) = fault.silence.filter(|w| *w > RETRY_AFTER_MOST) {
-            self.source.breaker().trip(fault.why, None, wait);
+            self.source.breaker().trip(fault.why, None, wait, Instant::now());
         } else if fault.is_hard() && self.source.breaker().failure(took) {
             // Perhaps single names fail, not the source: its canary tells.
             let worth = self.needs_canary() && self.canary_good && self.rescues < RESCUES_MOST;
@@ -252,7 +252,7 @@ impl<'a> Pass<'a> {
                 self.rescues += 1;
                 self.send_canary(true);
             } else if !self.canary_in_flight {
-                self.source.breaker().trip(fault.why, None, REST);
+                self.source.breaker().trip(fault.why, None, REST, Instant::now());
             }
         }
     }
@@ -275,7 +275,7 @@ impl<'a> Pass<'a> {
         tracing::debug!(registry = self.source.name, name = n.name, said = ?said.as_ref().map(|r| r.word), "answer");
         let outcome = Outcome { said, at };
         if self.source.adapter.remote() {
-            self.source.cache().put(n.name, &outcome);
+            self.source.cache().put(n.name, &outcome, Instant::now());
         }
         self.finish(name, outcome);
     }
@@ -300,7 +300,7 @@ impl<'a> Pass<'a> {
             let open = self.source.breaker().open().map(|o| o.why);
             let Some(n) = self.names.get_mut(i) else { return };
             if let State::New = n.state {
-                let kept = self.source.cache().get(n.name);
+                let kept = self.source.cache().get(n.name, Instant::now());
                 n.state = match (kept, open) {
                     (Some(outcome), _) => State::Done(outcome),
                     (None, Some(why)) => State::Done(Outcome { said: Err(why), at: Timestamp::now() }),
@@ -407,7 +407,7 @@ async fn ask_twice(source: &Source, name: &str, form: &str) -> Result<Reply, Fau
     let Some(wait) = fault.retry else { return Err(fault) };
     match fault.silence {
         Some(silence) => {
-            if !source.line.pace.hold(silence) {
+            if !source.line.pace.hold(silence, Instant::now()) {
                 return Err(fault);
             }
         }
@@ -418,7 +418,7 @@ async fn ask_twice(source: &Source, name: &str, form: &str) -> Result<Reply, Fau
         && silence <= RETRY_AFTER_MOST
     {
         // Others of this source keep still as well.
-        source.line.pace.hold(silence);
+        source.line.pace.hold(silence, Instant::now());
     }
     second
 }

@@ -277,7 +277,7 @@ mod tests {
         for (from, to) in [
             ("path = \"/", "path = \""),
             ("code = \"/StateCode\"", "code = \"StateCode\""),
-            ("{domain}", "{other}"),
+            ("domain = \"{domain}\"", "domain = \"x\""),
             ("filed = [\"1\"]", "filed = []"),
             ("method = \"GET\"", "method = \"PUT\""),
             ("method = \"GET\"", "method = \"GET\"\nunknown = 1"),
