@@ -126,7 +126,8 @@ async fn receive(request: RequestBuilder) -> Result<Page, Fault> {
     let Some(text) = decode(&bytes) else {
         return Err(Fault::new(if status >= 500 { Why::Unavailable } else { Why::Malformed }));
     };
-    if media == Media::Html && BLOCK_MARKS.iter().any(|m| text.contains(m)) {
+    let page = media == Media::Html || (media != Media::Xml && text.trim_start().starts_with('<'));
+    if page && BLOCK_MARKS.iter().any(|m| text.contains(m)) {
         return Err(Fault::new(Why::Blocked));
     }
     Ok(Page { status, media, text })

@@ -14,8 +14,8 @@ use super::registry::RETRY_AFTER_MOST;
 
 /// Without `rate`, a source gets this many questions a second.
 const DEFAULT_RATE: u32 = 2;
-/// Greatest burst, whatever the rate: "100/m" must not open with a hundred.
-const BURST_MOST: u32 = 10;
+/// Greatest burst, whatever the rate: "500/m" must not open with hundreds.
+const BURST_MOST: u32 = 30;
 
 /// One source's queue: its rate, and the silence that it asked for.
 pub(super) struct Pace {
@@ -77,6 +77,9 @@ impl Pace {
 
 /// Failures in a row after which a source is left alone.
 const FAILURES_MOST: u32 = 5;
+/// Unusable answers in a row after which it is: a service that has changed its
+/// format answers every name, and none usably.
+const UNUSABLE_MOST: u32 = 40;
 /// Or this much time lost on at least two of them.
 const LOST_MOST: Duration = Duration::from_secs(20);
 /// How long it is left alone.
@@ -99,14 +102,14 @@ pub(super) struct Open {
 pub(super) struct Breaker {
     open: Option<Open>,
     failures: u32,
+    unusable: u32,
     lost: Duration,
 }
 
 impl Breaker {
     /// The start of a pass.
     pub(super) fn new_pass(&mut self, now: Instant) {
-        self.failures = 0;
-        self.lost = Duration::ZERO;
+        self.success();
         if self.open.is_some_and(|o| o.until <= now) {
             self.open = None;
             self.failures = FAILURES_MOST - 1;
@@ -121,6 +124,7 @@ impl Breaker {
     /// It answered.
     pub(super) fn success(&mut self) {
         self.failures = 0;
+        self.unusable = 0;
         self.lost = Duration::ZERO;
     }
 
@@ -129,6 +133,18 @@ impl Breaker {
         self.failures = self.failures.saturating_add(1);
         self.lost = self.lost.saturating_add(took);
         self.failures >= FAILURES_MOST || (self.failures >= 2 && self.lost >= LOST_MOST)
+    }
+
+    /// It answered, but nothing that can be used. True when it has done so
+    /// often enough.
+    pub(super) fn unusable(&mut self) -> bool {
+        self.unusable = self.unusable.saturating_add(1);
+        self.unusable >= UNUSABLE_MOST
+    }
+
+    /// Whatever kept it from being asked has changed.
+    pub(super) fn reset(&mut self) {
+        *self = Breaker::default();
     }
 
     /// Leaves it alone for a time.

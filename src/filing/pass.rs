@@ -77,6 +77,9 @@ struct Pass<'a> {
 /// Asks one source every question. `done` is called with the number of each
 /// question that has its answer.
 pub(super) async fn run(source: &Source, questions: &[Ask], done: &(dyn Fn(usize) + Sync)) -> Vec<Voice> {
+    if source.adapter.refresh() {
+        source.breaker().reset();
+    }
     source.breaker().new_pass(Instant::now());
     source.line.pace.new_pass();
     let mut pass = Pass {
@@ -243,9 +246,17 @@ impl<'a> Pass<'a> {
         self.last = fault.why;
         if let Some(message) = fault.operator {
             self.source.breaker().trip(fault.why, Some(message), OPERATOR_REST, Instant::now());
-        } else if let Some(wait) = fault.silence.filter(|w| *w > RETRY_AFTER_MOST) {
+            return;
+        }
+        if let Some(wait) = fault.silence.filter(|w| *w > RETRY_AFTER_MOST) {
             self.source.breaker().trip(fault.why, None, wait, Instant::now());
-        } else if fault.is_hard() && self.source.breaker().failure(took) {
+            return;
+        }
+        let enough = match fault.is_hard() {
+            true => self.source.breaker().failure(took),
+            false => self.source.breaker().unusable(),
+        };
+        if enough {
             // Perhaps single names fail, not the source: its canary tells.
             let worth = self.needs_canary() && self.canary_good && self.rescues < RESCUES_MOST;
             if worth && !self.canary_in_flight {

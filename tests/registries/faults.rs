@@ -79,9 +79,6 @@ async fn no_fault_is_a_verdict() {
         if !fine {
             wrong.push(format!("{shape} {fault}: {}", filing.state));
         }
-        if std::env::var_os("SHOW").is_some() {
-            eprintln!("{shape} {fault}: {} {:?} {}", filing.state, filing.why, problems.len());
-        }
         assert_eq!(filing.site_licence, None);
         assert_eq!(
             filing.sources[0].error.is_some(),

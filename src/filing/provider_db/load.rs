@@ -25,9 +25,11 @@ pub(super) fn load(path: &Path) -> Result<Table, Fault> {
     if bytes.starts_with(b"PK\x03\x04") {
         return xlsx(bytes);
     }
-    let text = decode(&bytes)
-        .ok_or_else(|| unusable("the provider's file is neither UTF-8 nor GB18030 text, nor XLSX"))?;
-    drop(bytes);
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(e) => decode(e.as_bytes())
+            .ok_or_else(|| unusable("the provider's file is neither UTF-8 nor GB18030 text, nor XLSX"))?,
+    };
     let text = text.trim_start_matches('\u{feff}');
     match text.trim_start().chars().next() {
         Some('[' | '{') => json(text),
