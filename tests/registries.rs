@@ -4,6 +4,7 @@ mod canaries;
 mod faults;
 mod healthy;
 mod provider_file;
+mod wire;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -81,7 +82,7 @@ fn at(port: u16, instance: &str, shape: &str, more: &str) -> String {
         "c" => "kind = \"ministry_list\"".to_owned(),
         preset => format!("kind = \"json_api\"\npreset = \"{preset}\"\nkey = \"KEY-{preset}\""),
     };
-    let more = if more.contains("timeout") { more.to_owned() } else { format!("{more}\ntimeout = \"2s\"") };
+    let more = if more.contains("timeout") { more.to_owned() } else { format!("{more}\ntimeout = \"10s\"") };
     let more = if more.contains("rate") { more } else { format!("{more}\nrate = \"50/s\"") };
     format!(
         "[[registry]]\nname = \"{instance}\"\n{kind}\nurl = \"http://127.0.0.1:{port}/{instance}\"\n{more}\n"

@@ -60,7 +60,10 @@ async fn no_fault_is_a_verdict() {
     for shape in SHAPES {
         for fault in &faults {
             let canary = if *shape == "b" { "" } else { CANARY };
-            let config = at(double.port, &format!("{shape}-{fault}"), shape, canary);
+            // Only the one that never ends needs a short time.
+            let time = if fault == "drip" { "2s" } else { "20s" };
+            let more = format!("{canary}\ntimeout = \"{time}\"");
+            let config = at(double.port, &format!("{shape}-{fault}"), shape, &more);
             all.push(async move {
                 let registries = open(&config);
                 let (filings, problems) = look(&registries, &["guzhang-shili.cn"]).await;
@@ -73,7 +76,7 @@ async fn no_fault_is_a_verdict() {
             .await;
     assert_eq!(results.len(), SHAPES.len() * faults.len());
     let mut wrong = Vec::new();
-    for (shape, fault, filing, problems) in &results {
+    for (shape, fault, filing, _) in &results {
         let fine = filing.state == FilingState::Unknown
             || (filing.state == FilingState::SuspectedNotFiled && weak(shape, fault));
         if !fine {
@@ -141,5 +144,5 @@ async fn no_fault_is_a_verdict() {
             assert!((1..=2).contains(&n), "{shape} {fault} was asked {n} times");
         }
     }
-    assert!(start.elapsed().as_secs() < 45, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }

@@ -6,14 +6,24 @@ use beian::facts::Why;
 const SHAPES: &[&str] = &["b", "c", "chinaz", "tianapi", "mir6", "apihz", "uapis"];
 const NAME: &str = "xingtai-shili.cn";
 
-async fn one(instance: &Value, shape: &str, name: &str) -> (Filing, Double) {
-    let double = Double::start(&json!({ "x": instance }));
-    let canary = if shape == "b" { "" } else { CANARY };
-    let registries = open(&at(double.port, "x", shape, canary));
-    let (filings, problems) = look(&registries, &[name]).await;
-    assert!(problems.is_empty(), "{problems:?}");
+/// Asks each instance of one double for one name; the double starts slowly.
+async fn each(instances: &[(String, &str, Value)], name: &str) -> (Vec<Filing>, Double) {
+    let all =
+        instances.iter().map(|(n, shape, domains)| (n.clone(), json!({"shape": shape, "domains": domains})));
+    let double = Double::start(&Value::Object(all.collect()));
+    let asked = instances.iter().map(|(instance, shape, _)| {
+        let canary = if *shape == "b" { "" } else { CANARY };
+        let config = at(double.port, instance, shape, canary);
+        async move {
+            let (filings, problems) = look(&open(&config), &[name]).await;
+            assert!(problems.is_empty(), "{problems:?}");
+            filings.into_iter().next().unwrap()
+        }
+    });
+    let filings =
+        futures::StreamExt::collect(futures::StreamExt::buffered(futures::stream::iter(asked), 8)).await;
     double.check_calls();
-    (filings[0].clone(), double)
+    (filings, double)
 }
 
 /// Every shape, both encodings, declared or not, codes as numbers and as
@@ -93,7 +103,7 @@ async fn negatives_in_every_shape() {
 
 #[tokio::test]
 async fn rows_of_the_ministrys_list() {
-    for (rows, state, want) in [
+    let cases = [
         (json!(["other_first"]), "filed", FilingState::Filed),
         (json!(["empty_domain"]), "filed", FilingState::Filed),
         (json!(["total_wrong"]), "filed", FilingState::Filed),
@@ -106,35 +116,49 @@ async fn rows_of_the_ministrys_list() {
         (json!(["empty_domain"]), "absent", FilingState::SuspectedNotFiled),
         (json!(["pages"]), "absent", FilingState::SuspectedNotFiled),
         (json!(["total_wrong"]), "absent", FilingState::Unknown),
-    ] {
-        let domains = json!({NAME: {"state": state, "rows": rows}, "jinsique-shili.cn": {"state": "filed"}});
-        let (f, _double) = one(&json!({"shape": "c", "domains": domains}), "c", NAME).await;
-        assert_eq!(f.state, want, "{rows} {state}");
-        if rows == json!(["old_duplicate"]) {
-            assert_eq!(f.unit.as_deref(), Some("成都示例科技有限公司"));
-        }
+    ];
+    let instances: Vec<_> = cases
+        .iter()
+        .enumerate()
+        .map(|(i, (rows, state, _))| {
+            let domains =
+                json!({NAME: {"state": state, "rows": rows}, "jinsique-shili.cn": {"state": "filed"}});
+            (format!("c{i}"), "c", domains)
+        })
+        .collect();
+    let (filings, _double) = each(&instances, NAME).await;
+    for ((rows, state, want), f) in cases.iter().zip(&filings) {
+        assert_eq!(f.state, *want, "{rows} {state}");
     }
+    assert_eq!(filings[4].unit.as_deref(), Some("成都示例科技有限公司"), "the newest row's unit");
 }
 
 /// U-label first, then A-label; a source may know either.
 #[tokio::test]
 async fn both_spellings_of_an_idn() {
     const IDN: &str = "xn--ojqx2aw82g.xn--fiqs8s";
+    let mut instances = Vec::new();
     for shape in SHAPES {
-        for (knows, calls) in [("u", 1), ("a", 2), ("both", 1)] {
-            let mut behaviour = json!({"state": "filed"});
-            if knows != "both" {
-                behaviour["answers"] = json!(knows);
-            }
+        for knows in ["u", "a", "both", "none"] {
+            let behaviour = match knows {
+                "both" => json!({"state": "filed"}),
+                "none" => json!({"state": "absent"}),
+                _ => json!({"state": "filed", "answers": knows}),
+            };
             let domains = json!({"示例乙.中国": behaviour, "jinsique-shili.cn": {"state": "filed"}});
-            let (f, double) = one(&json!({"shape": shape, "domains": domains}), shape, IDN).await;
-            assert_eq!(f.state, FilingState::Filed, "{shape} {knows}");
-            assert_eq!(double.asked("x", IDN), calls, "{shape} {knows}");
+            instances.push((format!("{shape}-{knows}"), *shape, domains));
         }
-        let domains = json!({"jinsique-shili.cn": {"state": "filed"}});
-        let (f, double) = one(&json!({"shape": shape, "domains": domains}), shape, IDN).await;
-        assert!([FilingState::NotFiled, FilingState::SuspectedNotFiled].contains(&f.state), "{shape}");
-        assert_eq!(double.asked("x", IDN), 2, "{shape}: denied in both spellings");
+    }
+    let (filings, double) = each(&instances, IDN).await;
+    for ((instance, ..), f) in instances.iter().zip(&filings) {
+        let calls = double.asked(instance, IDN);
+        if instance.ends_with("none") {
+            assert!([FilingState::NotFiled, FilingState::SuspectedNotFiled].contains(&f.state), "{instance}");
+            assert_eq!(calls, 2, "{instance}: denied in both spellings");
+        } else {
+            assert_eq!(f.state, FilingState::Filed, "{instance}");
+            assert_eq!(calls, if instance.ends_with("-a") { 2 } else { 1 }, "{instance}");
+        }
     }
 }
 
@@ -203,7 +227,7 @@ async fn coalesced_and_kept() {
 /// 429 with Retry-After is obeyed once, 401 is tried once more.
 #[tokio::test]
 async fn second_tries() {
-    for (fault, gap) in [
+    let cases = [
         (json!({"fault": "http_429_retry_after", "retry_after": 1}), 1.0),
         (json!({"fault": "http_429"}), 0.9),
         (json!({"fault": "code_429"}), 0.9),
@@ -211,15 +235,30 @@ async fn second_tries() {
         (json!({"fault": "code_401"}), 0.0),
         (json!({"fault": "reset"}), 0.0),
         (json!({"fault": "cut_mid_body"}), 0.0),
-    ] {
-        let domains =
-            json!({NAME: {"sequence": [fault, {"state": "filed"}]}, "jinsique-shili.cn": {"state": "filed"}});
-        let (f, double) = one(&json!({"shape": "c", "domains": domains}), "c", NAME).await;
+    ];
+    let instances: Vec<_> = cases
+        .iter()
+        .enumerate()
+        .map(|(i, (fault, _))| {
+            let sequence = json!([fault, {"state": "filed"}]);
+            (
+                format!("c{i}"),
+                "c",
+                json!({NAME: {"sequence": sequence}, "jinsique-shili.cn": {"state": "filed"}}),
+            )
+        })
+        .collect();
+    let (filings, double) = each(&instances, NAME).await;
+    let log = double.log();
+    for (((fault, gap), (instance, ..)), f) in cases.iter().zip(&instances).zip(&filings) {
         assert_eq!(f.state, FilingState::Filed, "{fault}");
-        let at: Vec<f64> =
-            double.log().iter().filter(|e| e["apex"] == NAME).filter_map(|e| e["mono"].as_f64()).collect();
+        let at: Vec<f64> = log
+            .iter()
+            .filter(|e| e["apex"] == NAME && e["instance"] == instance.as_str())
+            .filter_map(|e| e["mono"].as_f64())
+            .collect();
         assert_eq!(at.len(), 2, "{fault}");
-        assert!(at[1] - at[0] >= gap, "{fault}: {}", at[1] - at[0]);
+        assert!(at[1] - at[0] >= *gap, "{fault}: {}", at[1] - at[0]);
     }
     // Longer than anyone waits: no second try, and the source is left alone.
     let domains = json!({"zz-shili.cn": {"fault": "http_429_retry_after", "retry_after": 600}});
@@ -238,7 +277,7 @@ async fn second_tries() {
 async fn operators_faults_stop_the_source() {
     let many: Vec<String> = (0..20).map(|i| format!("n{i:02}-shili.cn")).collect();
     let names: Vec<&str> = many.iter().map(String::as_str).collect();
-    for (shape, fault) in [
+    let cases = [
         ("b", "msg_code_12"),
         ("b", "msg_code_5"),
         ("chinaz", "bad_key"),
@@ -246,16 +285,22 @@ async fn operators_faults_stop_the_source() {
         ("tianapi", "bad_key"),
         ("apihz", "no_credit"),
         ("c", "http_401"),
-    ] {
-        let double = Double::start(&json!({"x": {"shape": shape, "default": {"fault": fault}}}));
-        let (filings, problems) = look(&open(&at(double.port, "x", shape, "")), &names).await;
-        assert!(filings.iter().all(|f| f.state == FilingState::Unknown), "{shape} {fault}");
-        assert_eq!(problems.len(), 1, "{shape} {fault}: {problems:?}");
-        assert_eq!(problems[0].registry.as_deref(), Some("x"));
+    ];
+    let instance = |shape: &str, fault: &str| format!("{shape}-{fault}");
+    let all = cases
+        .iter()
+        .map(|(shape, fault)| (instance(shape, fault), json!({"shape": shape, "default": {"fault": fault}})));
+    let double = Double::start(&Value::Object(all.collect()));
+    for (shape, fault) in cases {
+        let x = instance(shape, fault);
+        let (filings, problems) = look(&open(&at(double.port, &x, shape, "")), &names).await;
+        assert!(filings.iter().all(|f| f.state == FilingState::Unknown), "{x}");
+        assert_eq!(problems.len(), 1, "{x}: {problems:?}");
+        assert_eq!(problems[0].registry.as_deref(), Some(x.as_str()));
         assert_eq!(problems[0].kind.as_str(), "registry_configuration");
         assert!(!problems[0].message.contains("KEY"), "{problems:?}");
-        let calls = if fault == "http_401" { 2 } else { 1 };
-        assert_eq!(double.log().len(), calls, "{shape} {fault}");
+        let calls = double.log().iter().filter(|e| e["instance"] == x.as_str()).count();
+        assert_eq!(calls, if fault == "http_401" { 2 } else { 1 }, "{x}");
     }
 }
 
