@@ -153,6 +153,9 @@ fn transport(error: &reqwest::Error) -> Fault {
     if error.is_timeout() {
         return Fault::new(Why::Timeout);
     }
+    if error.is_builder() {
+        return Fault::operator(Why::Configuration, "the request cannot be built; check key and preset");
+    }
     let mut source = std::error::Error::source(error);
     while let Some(e) = source {
         if e.to_string().contains("head is too large") {

@@ -82,6 +82,7 @@ pub(super) async fn run(source: &Source, questions: &[Ask], done: &(dyn Fn(usize
     }
     source.breaker().new_pass(Instant::now());
     source.line.pace.new_pass();
+    let canary_at = source.canary_good().filter(|t| t.elapsed() < EVERY);
     let mut pass = Pass {
         source,
         questions,
@@ -91,13 +92,13 @@ pub(super) async fn run(source: &Source, questions: &[Ask], done: &(dyn Fn(usize
         asked: questions.iter().flat_map(|q| &q.names).map(String::as_str).collect(),
         voices: questions.iter().map(|_| None).collect(),
         queue: VecDeque::new(),
-        batch: Batch::new(),
+        batch: Batch::new(canary_at.is_some()),
         flights: FuturesUnordered::new(),
         names_in_flight: 0,
         canary_in_flight: false,
         gate: false,
-        canary_good: false,
-        canary_at: None,
+        canary_good: canary_at.is_some(),
+        canary_at,
         alive: false,
         rescues: 0,
         last: Why::Unavailable,
@@ -115,7 +116,8 @@ pub(super) async fn run(source: &Source, questions: &[Ask], done: &(dyn Fn(usize
 
 impl<'a> Pass<'a> {
     async fn fly(&mut self) {
-        if !self.queue.is_empty() && self.needs_canary() {
+        // A good canary of the last batch, minutes ago, spares this one.
+        if !self.queue.is_empty() && self.needs_canary() && self.canary_at.is_none() {
             self.send_canary(true);
         }
         loop {
@@ -176,6 +178,7 @@ impl<'a> Pass<'a> {
         self.gate = false;
         self.canary_at = Some(Instant::now());
         self.canary_good = said.as_ref().is_ok_and(|r| matches!(r.word, Word::Filed | Word::Restricted));
+        *self.source.canary_good() = self.canary_good.then(Instant::now);
         tracing::debug!(registry = self.source.name, good = self.canary_good, "canary");
         match said {
             Ok(_) if self.canary_good => {

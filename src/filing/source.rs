@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use reqwest::Client;
+use tokio::time::Instant;
 
 use crate::config::{Negative, Registry as Settings, RegistryKind};
 use crate::facts::{Problem, ProblemKind};
@@ -29,6 +30,8 @@ pub(super) struct Source {
     pub trusted: bool,
     /// What it lacks does not exist.
     pub complete: bool,
+    /// When the last canary was good; `None` when it was not.
+    canary_good: Mutex<Option<Instant>>,
     breaker: Mutex<Breaker>,
     cache: Mutex<Cache>,
 }
@@ -64,6 +67,7 @@ impl Source {
             canaries: Canaries::new(canaries),
             trusted: settings.trusted,
             complete: settings.negative == Negative::Authoritative,
+            canary_good: Mutex::default(),
             breaker: Mutex::default(),
             cache: Mutex::default(),
         })
@@ -78,6 +82,10 @@ impl Source {
     pub(super) fn problems(&self) -> Vec<Problem> {
         let fault = self.breaker().open().and_then(|o| o.message).map(str::to_owned);
         [self.adapter.note(), fault].into_iter().flatten().map(|m| problem(&self.name, m)).collect()
+    }
+
+    pub(super) fn canary_good(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.canary_good.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn breaker(&self) -> MutexGuard<'_, Breaker> {

@@ -94,6 +94,27 @@ async fn canaries_take_turns() {
     assert_eq!([double.asked("c", CANARY_NAME), double.asked("c", "jinsique-er.cn")], [1, 1]);
 }
 
+/// The closing canary of one batch opens the next, for some minutes; a bad
+/// one opens nothing.
+#[tokio::test]
+async fn a_recent_canary_opens_the_next_batch() {
+    let good = json!({"state": "filed"});
+    let bad = json!({"state": "absent"});
+    let domains = json!({CANARY_NAME: {"sequence": [good, good, good, bad, good, good]}});
+    let double = Double::start(&json!({"c": {"shape": "c", "domains": domains}}));
+    let registries = open(&at(double.port, "c", "c", CANARY));
+    for (name, want, canaries) in [
+        ("yi-shili.cn", FilingState::SuspectedNotFiled, 2),
+        ("er-shili.cn", FilingState::SuspectedNotFiled, 3),
+        ("san-shili.cn", FilingState::Unknown, 4),
+        ("si-shili.cn", FilingState::SuspectedNotFiled, 6),
+    ] {
+        let (filings, _) = look(&registries, &[name]).await;
+        assert_eq!(states(&filings), [want], "{name}");
+        assert_eq!(double.asked("c", CANARY_NAME), canaries, "{name}");
+    }
+}
+
 /// A canary that is itself in question proves nothing against itself.
 #[tokio::test]
 async fn a_source_that_denies_its_own_canary() {
@@ -109,8 +130,7 @@ async fn a_source_that_denies_its_own_canary() {
     }
 }
 
-/// Over plain HTTP beyond loopback even the authority is not: simulated by
-/// `negative = "ambiguous"`, which needs canaries as well.
+/// `negative = "ambiguous"` makes the authority need canaries as well.
 #[tokio::test]
 async fn an_ambiguous_authority_needs_canaries() {
     let domains = json!({CANARY_NAME: {"state": "filed"}, "wu-shili.cn": {"state": "not_filed"}});

@@ -44,6 +44,7 @@ fn filed_restricted_and_neither() {
     assert_eq!(word(&with(list(&[row(NAME)]), "/params/list/0/limitAccess", json!("是"))), Word::Restricted);
     assert_eq!(word(&list(&[])), Word::Negative);
     assert_eq!(word(&list(&[row("x-shili-yi.cn"), row("shili-yi.cn.cn"), row("")])), Word::Negative);
+    assert_eq!(word(&with(list(&[row("")]), "/params/list/0/domain", json!(null))), Word::Negative);
     assert_eq!(word(&with(list(&[]), "/code", json!("200"))), Word::Negative);
     let telecom = with(list(&[row(NAME)]), "/params/list/0/mainLicence", json!("粤B2-00000001"));
     assert_eq!(word(&telecom), Word::Filed);
@@ -108,6 +109,8 @@ fn refusals() {
         (json!({"code": 429, "msg": "x"}), Why::Throttled),
         (json!({"code": 200, "msg": "limited(1/10)", "success": true}), Why::Throttled),
         (json!({"code": 200, "msg": "您目前访问频次过高", "params": null}), Why::Throttled),
+        (with(list(&[]), "/msg", json!("limited(1/10)")), Why::Throttled),
+        (with(list(&[]), "/msg", json!("查询失败")), Why::Malformed),
     ] {
         assert_eq!(why(&body), want, "{body}");
     }
