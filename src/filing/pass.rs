@@ -24,6 +24,9 @@ use super::spelling::forms;
 const WIDTH: usize = 8;
 /// How often in one pass a good canary may save a source whose answers fail.
 const RESCUES_MOST: u32 = 3;
+/// Worthless negatives in a row, after a canary that failed, after which the
+/// source is left alone: it blocks us, and more questions prolong that.
+const DENIALS_MOST: u32 = 10;
 
 enum State {
     /// Not asked.
@@ -70,6 +73,7 @@ struct Pass<'a> {
     /// question at a time, so that a refused key or a dead host costs one.
     alive: bool,
     rescues: u32,
+    denials: u32,
     /// Why the source was last found wanting, for what is not asked any more.
     last: Why,
 }
@@ -101,6 +105,7 @@ pub(super) async fn run(source: &Source, questions: &[Ask], done: &(dyn Fn(usize
         canary_at,
         alive: false,
         rescues: 0,
+        denials: 0,
         last: Why::Unavailable,
     };
     for ask in 0..questions.len() {
@@ -211,6 +216,7 @@ impl<'a> Pass<'a> {
                 if reply.word == Word::Negative && self.source.needs_canary() {
                     self.on_negative(name, ticket);
                 } else {
+                    self.denials = 0;
                     self.settle(name, Ok(reply));
                 }
             }
@@ -241,7 +247,13 @@ impl<'a> Pass<'a> {
                     self.poke(ask);
                 }
             }
-            Err(name) => self.settle(name, Err(Why::CanaryFailed)),
+            Err(name) => {
+                self.denials += 1;
+                if self.denials >= DENIALS_MOST && self.needs_canary() && !self.canary_good {
+                    self.source.breaker().trip(Why::CanaryFailed, None, REST, Instant::now());
+                }
+                self.settle(name, Err(Why::CanaryFailed));
+            }
         }
     }
 

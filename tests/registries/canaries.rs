@@ -75,6 +75,22 @@ async fn a_bad_canary_before_or_after() {
     }
 }
 
+/// A source that denies everything, its canary first, is left alone.
+#[tokio::test]
+async fn a_blocked_source_is_not_asked_on_and_on() {
+    let double = Double::start(&json!({"c": {"shape": "c", "block_after": 0}, "bare": {"shape": "c"}}));
+    let many: Vec<String> = (0..60).map(|i| format!("wu{i}-shili.cn")).collect();
+    let names: Vec<&str> = many.iter().map(String::as_str).collect();
+    let (filings, _) = look(&open(&at(double.port, "c", "c", CANARY)), &names).await;
+    assert!(filings.iter().all(|f| f.why == Some(Why::CanaryFailed)));
+    let calls = double.log().len();
+    assert!((10..=20).contains(&calls), "{calls}");
+    // Without a canary nobody can tell; positives may still come.
+    let (filings, _) = look(&open(&at(double.port, "bare", "c", "")), &names).await;
+    assert!(filings.iter().all(|f| f.why == Some(Why::CanaryFailed)));
+    assert_eq!(double.log().len() - calls, names.len());
+}
+
 /// No negative, no second canary.
 #[tokio::test]
 async fn positives_need_no_closing_canary() {
