@@ -1,11 +1,30 @@
 //! One full pass over one server: the only place (beside the daemon and the
 //! hub) that wires the rooms together.
 
+mod findings;
+mod rows;
+
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::config::{Config, Registry};
-use crate::facts::{Report, Scan, Server};
+use anyhow::Context as _;
+use jiff::{Timestamp, tz};
+
+use crate::config::{self, Config, Registry};
+use crate::discover;
+use crate::facts::{
+    Agent, Exposure, ExposureState, Filing, FilingState, Problem, ProblemKind, REPORT_SCHEMA, Report, Row,
+    Scan, Server, Summary, Why,
+};
+use crate::filing::{Ask, Registries};
+use crate::names::Target;
+use crate::resolve::{OwnAddresses, Resolver};
+use crate::source::Source;
+use crate::verdict;
+use crate::vhost::{self, Entry};
+
+use rows::Draft;
 
 /// What to audit.
 #[derive(Debug, Clone, Default)]
@@ -52,12 +71,166 @@ pub struct Unwatched;
 impl Progress for Unwatched {}
 
 /// Reads the configuration of every server: static, offline.
-pub fn scan(_cfg: &Config, _req: &Request) -> anyhow::Result<Scan> {
-    Ok(Scan::default())
+///
+/// An error only where the root itself cannot be opened.
+pub fn scan(cfg: &Config, req: &Request) -> anyhow::Result<Scan> {
+    let root = req.root.as_ref().unwrap_or(&cfg.root);
+    let src = Source::open(root, cfg.limits)
+        .with_context(|| format!("--root {}: cannot be opened", root.display()))?;
+    if req.entries.is_empty() {
+        return Ok(discover::scan(&src, &req.server_args));
+    }
+    let mut scan = Scan::default();
+    for (server, path) in &req.entries {
+        let entry =
+            Entry { path: path.as_bytes().to_vec(), args: discover::args_of(&req.server_args, *server) };
+        scan.extend(vhost::read(&src, *server, &entry));
+    }
+    Ok(scan)
 }
 
 /// Scans, resolves, looks up, judges. An error only where the request cannot
 /// be carried out at all (no such root); everything else is in the report.
-pub async fn run(_cfg: &Config, _req: &Request, _progress: &dyn Progress) -> anyhow::Result<Report> {
-    anyhow::bail!("not here yet")
+pub async fn run(cfg: &Config, req: &Request, progress: &dyn Progress) -> anyhow::Result<Report> {
+    let now = Timestamp::now();
+    progress.begin(Stage::Reading, 0);
+    let scan = if req.names.is_some() { Scan::default() } else { scan(cfg, req)? };
+    let complete = scan.complete();
+    let policy = rows::Policy::new(cfg, now);
+    let mut drafts = rows::Drafts::new(&policy);
+    match &req.names {
+        Some(names) => drafts.add_list(names),
+        None => drafts.add_sites(&scan.sites),
+    }
+    if let Some(only) = &req.only {
+        drafts.keep_only(only, &scan.sites);
+    }
+    let findings = if req.only.is_some() { Vec::new() } else { findings::of(&scan.sites) };
+    let mut problems = scan.problems;
+    let (drafts, not_names) = drafts.finish();
+    problems.extend(not_names);
+
+    let own = OwnAddresses::find(&req.addresses, &cfg.public_addresses);
+    let addresses = own.list.clone();
+    let mut resolver_cfg: config::Resolver = cfg.resolver.clone();
+    if !req.resolvers.is_empty() {
+        resolver_cfg.servers.clone_from(&req.resolvers);
+    }
+    let targets: Vec<&Target> = drafts.iter().filter_map(Draft::target).collect();
+    let (exposures, answers) = tokio::join!(
+        resolve(&resolver_cfg, &cfg.cdn_suffixes, own, &targets, progress),
+        look_up(&req.registries, &targets, progress),
+    );
+    let (exposures, (filings, lookup_problems)) = (exposures?, answers?);
+    problems.extend(lookup_problems);
+    if exposures.iter().any(|e| e.why.as_deref() == Some(PUBLIC_ADDRESS_UNKNOWN)) {
+        problems.push(Problem {
+            file: None,
+            line: None,
+            kind: ProblemKind::PublicAddressUnknown,
+            registry: None,
+            message: "only private addresses of this server are known, and names lead to public ones: set [server] public_addresses (or --address) to the addresses that lead here".to_owned(),
+        });
+    }
+
+    let mut facts: Vec<(Exposure, Option<Filing>)> = Vec::with_capacity(targets.len());
+    for (t, exposure) in targets.iter().zip(exposures) {
+        facts.push((exposure, filings.get(t.filing_names.as_slice()).cloned()));
+    }
+    let mut facts = facts.into_iter();
+    let names: Vec<Row> = drafts
+        .into_iter()
+        .map(|d| match d.target().and_then(|_| facts.next()) {
+            Some((exposure, filing)) => judged(d, exposure, filing, now),
+            None => d.into_row(now),
+        })
+        .collect();
+    Ok(Report {
+        schema: REPORT_SCHEMA.to_owned(),
+        report_id: uuid::Uuid::now_v7().to_string(),
+        sequence: 0,
+        complete,
+        scanned_at: now,
+        agent: Agent {
+            id: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        },
+        addresses,
+        summary: Summary::of(&names),
+        names,
+        findings,
+        problems,
+    })
 }
+
+/// The word that [`Exposure::why`] has where NAT may hide us (contract-details
+/// Q18).
+const PUBLIC_ADDRESS_UNKNOWN: &str = "public_address_unknown";
+
+async fn resolve(
+    cfg: &config::Resolver,
+    cdn: &[String],
+    own: OwnAddresses,
+    targets: &[&Target],
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<Exposure>> {
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    progress.begin(Stage::Resolving, targets.len());
+    let resolver = Resolver::new(cfg, cdn, own)?;
+    Ok(resolver.exposures(targets, &|| progress.step(Stage::Resolving)).await)
+}
+
+/// One question an apex, however many names it has here.
+async fn look_up<'t>(
+    registries: &[Registry],
+    targets: &[&'t Target],
+    progress: &dyn Progress,
+) -> anyhow::Result<(HashMap<&'t [String], Filing>, Vec<Problem>)> {
+    let mut asks: Vec<Ask> = Vec::new();
+    let mut of_ask: HashMap<&[String], usize> = HashMap::new();
+    for t in targets {
+        of_ask.entry(t.filing_names.as_slice()).or_insert_with(|| {
+            asks.push(Ask { names: t.filing_names.clone() });
+            asks.len() - 1
+        });
+    }
+    if asks.is_empty() {
+        return Ok((HashMap::new(), Vec::new()));
+    }
+    progress.begin(Stage::Filings, asks.len());
+    let registries = Registries::new(registries)?;
+    let answers = registries.lookup(&asks, &|| progress.step(Stage::Filings)).await;
+    let filings = of_ask
+        .into_iter()
+        .filter_map(|(names, i)| answers.filings.get(i).map(|f| (names, f.clone())))
+        .collect();
+    Ok((filings, answers.problems))
+}
+
+/// The day in the mainland, as filing dates are given.
+fn day_of(t: Timestamp) -> String {
+    tz::offset(8).to_datetime(t).date().to_string()
+}
+
+fn judged(d: Draft, exposure: Exposure, filing: Option<Filing>, now: Timestamp) -> Row {
+    let filing = filing.unwrap_or_else(|| Filing::unknown(Why::NoRegistry));
+    let (verdict, reason) = verdict::judge(filing.state, filing.access, exposure.state);
+    let exposed_since = (exposure.state == ExposureState::Here).then_some(now);
+    let filed = matches!(filing.state, FilingState::Filed | FilingState::Restricted);
+    let mut row = d.into_row(now);
+    row.verdict = verdict;
+    row.reason = reason;
+    row.connected_before_filing =
+        verdict::connected_before_filing(&filing, exposed_since.map(day_of).as_deref());
+    row.exposed_since = exposed_since;
+    row.filed_since = if filed { filing.approved_on.clone() } else { None };
+    row.exposure = Some(exposure);
+    row.filing = Some(filing);
+    row
+}
+
+#[cfg(test)]
+mod tests;

@@ -414,8 +414,8 @@ pub struct Filing {
     /// Why `state` is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Why>,
-    /// The name that is filed, where it is not the apex (names under
-    /// .gov.cn, contract-details Q11).
+    /// The name that is filed, where more than the apex was asked for (names
+    /// under .gov.cn, contract-details Q11).
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub filed_for: Option<String>,
 }

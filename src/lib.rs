@@ -14,3 +14,4 @@ pub mod filing;
 pub mod verdict;
 pub mod audit;
 pub mod document;
+pub mod cli;

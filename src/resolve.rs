@@ -1,52 +1,173 @@
 //! Where a name leads: hickory-resolver, and this server's own addresses
 //! (contract-details Q16 to Q18).
+//!
+//! hickory's name-server pool is asked directly, below its cache: there an
+//! answer keeps its CNAME chain also where the chain leads to nothing, no
+//! hosts file and no search domain can come in between, and each question is
+//! one question on the wire.
 
-use std::net::IpAddr;
+mod address;
+mod ask;
+mod cdn;
+mod chain;
+mod judge;
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use futures::StreamExt;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use jiff::Timestamp;
 
 use crate::config;
-use crate::facts::{Exposure, ExposureState};
+use crate::facts::Exposure;
 use crate::names::Target;
 
-/// The addresses that are `here`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnAddresses {
-    /// Without duplicates, IPv4-mapped IPv6 folded.
-    pub list: Vec<IpAddr>,
-    /// None of them is public (contract-details Q18), so that a name that
-    /// leads to a public address may lead here through NAT.
-    pub only_private: bool,
-}
+pub use address::OwnAddresses;
+use ask::{Asker, Failure};
+use chain::{Found, Reading};
+use judge::Lead;
 
-impl OwnAddresses {
-    /// `--address` alone where given; else interfaces and configured ones.
-    pub fn find(_given: &[IpAddr], _configured: &[IpAddr]) -> OwnAddresses {
-        OwnAddresses { list: Vec::new(), only_private: true }
-    }
-}
+/// Names that are asked at a time, two questions each. Measured against knot
+/// on loopback (`benches/resolve.rs`): more gains nothing, and every question
+/// needs a socket of its own.
+const NAMES_AT_A_TIME: usize = 64;
 
 /// Asks DNS.
-pub struct Resolver {}
+pub struct Resolver {
+    asker: Asker,
+    cdn: cdn::Suffixes,
+    own: OwnAddresses,
+}
 
 impl Resolver {
     /// Servers of the settings, else those of the system. `cdn` adds to the
     /// built-in suffixes.
-    pub fn new(_cfg: &config::Resolver, _cdn: &[String], _own: OwnAddresses) -> anyhow::Result<Resolver> {
-        Ok(Resolver {})
+    pub fn new(cfg: &config::Resolver, cdn: &[String], own: OwnAddresses) -> anyhow::Result<Resolver> {
+        let servers = if cfg.servers.is_empty() { system_servers() } else { cfg.servers.clone() };
+        Ok(Resolver {
+            asker: Asker::new(&servers, cfg.timeout, cfg.attempts)?,
+            cdn: cdn::Suffixes::with(cdn),
+            own,
+        })
     }
 
     /// One exposure a target, in their order; `done` is called after each.
-    pub async fn exposures(&self, targets: &[Target], _done: &(dyn Fn() + Sync)) -> Vec<Exposure> {
-        targets
-            .iter()
-            .map(|_| Exposure {
-                state: ExposureState::Unknown,
-                addresses: vec![],
-                cname: vec![],
-                checked_at: jiff::Timestamp::now(),
-                why: None,
-                asked: vec![],
-                ttl: None,
-            })
-            .collect()
+    /// A name that several targets need is asked once.
+    pub async fn exposures<T: Borrow<Target>>(
+        &self,
+        targets: &[T],
+        done: &(dyn Fn() + Sync),
+    ) -> Vec<Exposure> {
+        let targets: Vec<&Target> = targets.iter().map(Borrow::borrow).collect();
+        let mut names: Vec<&str> = Vec::new();
+        // By name: its number. By number: the targets that wait for it.
+        let mut number: HashMap<&str, usize> = HashMap::new();
+        let mut waiting: Vec<Vec<usize>> = Vec::new();
+        let mut missing: Vec<usize> = vec![0; targets.len()];
+        for (t, target) in targets.iter().enumerate() {
+            for name in &target.ask {
+                let n = *number.entry(name).or_insert_with(|| {
+                    names.push(name);
+                    waiting.push(Vec::new());
+                    names.len() - 1
+                });
+                if let Some(w) = waiting.get_mut(n)
+                    && w.last() != Some(&t)
+                {
+                    w.push(t);
+                    if let Some(m) = missing.get_mut(t) {
+                        *m += 1;
+                    }
+                }
+            }
+        }
+        let mut leads: Vec<Option<Lead>> = names.iter().map(|_| None).collect();
+        let mut out: Vec<Option<Exposure>> = targets.iter().map(|_| None).collect();
+        let asked = names.iter().enumerate().map(|(n, name)| async move { (n, self.lead(name).await) });
+        let mut answers = futures::stream::iter(asked).buffer_unordered(NAMES_AT_A_TIME);
+        while let Some((n, lead)) = answers.next().await {
+            if let Some(slot) = leads.get_mut(n) {
+                *slot = Some(lead);
+            }
+            for t in waiting.get(n).into_iter().flatten() {
+                let (Some(m), Some(target)) = (missing.get_mut(*t), targets.get(*t)) else { continue };
+                *m -= 1;
+                if *m == 0 {
+                    let found: Vec<&Lead> = target
+                        .ask
+                        .iter()
+                        .filter_map(|a| leads.get(*number.get(a.as_str())?)?.as_ref())
+                        .collect();
+                    if let Some(slot) = out.get_mut(*t) {
+                        *slot = Some(judge::exposure(target, &found));
+                        done();
+                    }
+                }
+            }
+        }
+        drop(answers);
+        out.into_iter().zip(targets).map(|(e, t)| e.unwrap_or_else(|| judge::exposure(t, &[]))).collect()
+    }
+
+    /// Where one DNS name leads.
+    async fn lead(&self, name: &str) -> Lead {
+        let Ok(mut fqdn) = Name::from_ascii(name) else {
+            return judge::lead(&self.own, &self.cdn, Err(Failure::Malformed), Timestamp::now());
+        };
+        fqdn.set_fqdn(true);
+        let ((a, a_failed), (aaaa, aaaa_failed)) = futures::join!(
+            self.asker.addresses(&fqdn, RecordType::A),
+            self.asker.addresses(&fqdn, RecordType::AAAA)
+        );
+        let mut both = judge::Both {
+            a,
+            aaaa,
+            failed: a_failed.or(aaaa_failed),
+            both_failed: a_failed.and(aaaa_failed).is_some(),
+        };
+        // A resolver that gives up on a chain (a loop above all) says SERVFAIL
+        // and nothing else. The chain is evidence all the same.
+        if both.both_failed && both.failed == Some(Failure::ServFail) && both.a.chain.is_empty() {
+            self.chain_alone(&fqdn, &mut both).await;
+        }
+        judge::lead(&self.own, &self.cdn, Ok(both), Timestamp::now())
+    }
+
+    /// Asks for CNAMEs, hop by hop.
+    async fn chain_alone(&self, name: &Name, both: &mut judge::Both) {
+        let mut at = name.clone();
+        for _ in 0..ask::MAX_HOPS {
+            let Ok(Reading { found: Found::NoData, chain, .. }) =
+                self.asker.question(&at, RecordType::CNAME).await
+            else {
+                return;
+            };
+            let Some(target) = chain.into_iter().next() else { return };
+            let looped = target == *name || both.a.chain.contains(&target);
+            both.a.chain.push(target.clone());
+            if looped {
+                both.failed = Some(Failure::Loop);
+                return;
+            }
+            at = target;
+        }
+        both.failed = Some(Failure::TooLong);
     }
 }
+
+/// The servers of /etc/resolv.conf; its search domains and options are not
+/// ours to use. Without any: the machine itself, as resolv.conf(5) has it.
+fn system_servers() -> Vec<SocketAddr> {
+    match hickory_resolver::system_conf::read_system_conf() {
+        Ok((config, _)) => config.name_servers().iter().map(|s| SocketAddr::new(s.ip, 53)).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "/etc/resolv.conf names no resolver; 127.0.0.1 is asked");
+            Vec::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,16 @@
-//! Tests that need real servers or doubles: one binary, one module a subject.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+//! One integration binary: what needs the built program, real servers or the
+//! whole source tree. Each module is one promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says what is wrong by panicking"
+)]
 
+mod cli;
+mod corpus;
+mod differential;
+mod flow;
+mod harness;
 mod registries;
+mod scenarios;

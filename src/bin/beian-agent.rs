@@ -1,1 +1,87 @@
-fn main() {}
+//! The life of one `beian-agent` process, from top to bottom: language and
+//! settings, command line, output, privileges, the work, the result.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use beian::audit;
+use beian::cli::{self, Call, Command, Early, Output, Pass, Stop};
+use beian::config::{Config, Lang};
+use beian::source::privilege;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    cli::end(run(&args))
+}
+
+fn run(args: &[OsString]) -> Result<u8, Stop> {
+    // The settings may choose the language, and help and errors are texts too.
+    let early = Early::look(args.get(1..).unwrap_or_default());
+    let lang = early.lang;
+    let call = cli::parse(args, lang)?;
+
+    // These need no settings, so that broken settings do not stand in the way.
+    match &call.command {
+        Command::Completions(shell) => return cli::completions(*shell, lang),
+        Command::Help(words) => return cli::help(words, lang),
+        _ => {}
+    }
+
+    cli::start_logs(&call);
+    let cfg = match early.settings {
+        // The first look takes no grammar into account; the parser decides.
+        read if early.config == call.config => read?,
+        _ => Config::load(call.config.as_deref())?,
+    };
+    if !matches!(call.command, Command::ConfigCheck | Command::ConfigShow) {
+        for warning in &cfg.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    match &call.command {
+        Command::ConfigCheck => cli::config_check(&cfg, lang),
+        Command::ConfigShow => cli::config_show(&cfg, lang),
+        Command::Sites(pass) => sites(&call, pass, &cfg, lang),
+        Command::Audit(pass) => judge(&call, pass, None, &cfg, lang),
+        Command::Explain(name, pass) => {
+            let name = cli::one_name(name, lang)?;
+            judge(&call, pass, Some(&name), &cfg, lang)
+        }
+        Command::Completions(_) | Command::Help(_) => Ok(cli::OK),
+    }
+}
+
+/// `sites`: static and offline.
+fn sites(call: &Call, pass: &Pass, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
+    let request = cli::request(pass, None, cfg, lang)?;
+    let output = Output::open(pass.output.as_deref(), call.color)?;
+    // From here on nothing is written but the opened output, and nothing needs
+    // more than reading. No thread runs yet.
+    privilege::drop_all();
+    let scan = {
+        let _bar = cli::Bar::start(call, lang);
+        audit::scan(cfg, &request)?
+    };
+    cli::show_sites(&scan, pass.format, output, cfg, lang)
+}
+
+/// `audit`, and `explain` with one name.
+fn judge(call: &Call, pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
+    let output = Output::open(pass.output.as_deref(), call.color)?;
+    let request = cli::request(pass, only, cfg, lang)?;
+    privilege::drop_all();
+    let report = {
+        let bar = cli::Bar::start(call, lang);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Stop::refuse(format!("tokio: {e}")))?;
+        runtime.block_on(audit::run(cfg, &request, &bar))?
+    };
+    let asked = request.registries.len();
+    match only {
+        None => cli::show_audit(&report, pass, asked, output, cfg, lang),
+        Some(name) => cli::show_explain(name, &report, pass, asked, output, cfg, lang),
+    }
+}

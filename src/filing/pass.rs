@@ -375,7 +375,7 @@ impl<'a> Pass<'a> {
     fn voice(&self, question: &Ask) -> Voice {
         let mut fault: Option<(Why, Timestamp)> = None;
         let mut negative: Option<(Word, Timestamp)> = None;
-        for (i, text) in question.names.iter().enumerate() {
+        for text in &question.names {
             let Some(State::Done(o)) =
                 self.index.get(text.as_str()).and_then(|i| self.names.get(*i)).map(|n| &n.state)
             else {
@@ -383,7 +383,7 @@ impl<'a> Pass<'a> {
             };
             match &o.said {
                 Ok(r) if r.word.ends() => {
-                    let filed_for = (i + 1 < question.names.len()).then(|| text.clone());
+                    let filed_for = (question.names.len() > 1).then(|| text.clone());
                     return self.source.voice_of_reply(r, filed_for, o.at);
                 }
                 Ok(r) => {

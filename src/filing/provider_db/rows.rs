@@ -10,6 +10,7 @@ use crate::facts::AccessState;
 use crate::filing::registry::{Facts, Fault, Reply, Word};
 use crate::filing::spelling;
 use crate::filing::text::{clean, date, licence};
+use crate::names;
 
 use super::unusable;
 
@@ -225,7 +226,7 @@ fn key(cell: &str) -> Option<String> {
     let host = spelling::host(&folded);
     let host = host.strip_prefix("*.").unwrap_or(host);
     let name = spelling::ascii(host)?;
-    let apex = spelling::apex(&name)?;
+    let apex = names::apex(&name)?;
     if apex.ends_with(".gov.cn") {
         return Some(name.strip_prefix("www.").unwrap_or(&name).to_owned());
     }
