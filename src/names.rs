@@ -187,6 +187,8 @@ fn ask_below(base: &str, apex: &str) -> Vec<String> {
     if base != apex {
         ask.push(apex.to_owned());
     }
+    // Below a very long base there may be no room for another label.
+    ask.retain(|name| name.len() <= host::MAX_NAME);
     ask
 }
 

@@ -26,13 +26,13 @@ use crate::names::Target;
 
 pub use address::OwnAddresses;
 use ask::{Asker, Failure};
-use chain::{Found, Reading};
+use chain::Reading;
 use judge::Lead;
 
-/// Names that are asked at a time, two questions each. Measured against knot
-/// on loopback (`benches/resolve.rs`): more gains nothing, and every question
-/// needs a socket of its own.
-const NAMES_AT_A_TIME: usize = 64;
+/// Names that are asked at a time, two questions each: enough for resolvers
+/// far away. Against knot on loopback 16 to 256 take the same time
+/// (`benches/resolve.rs`), and every question needs a socket of its own.
+pub const NAMES_AT_A_TIME: usize = 64;
 
 /// Asks DNS.
 pub struct Resolver {
@@ -113,7 +113,8 @@ impl Resolver {
 
     /// Where one DNS name leads.
     async fn lead(&self, name: &str) -> Lead {
-        let Ok(mut fqdn) = Name::from_ascii(name) else {
+        // Labels as they are: the parser for text refuses some that DNS serves.
+        let Ok(mut fqdn) = Name::from_labels(name.split('.').map(str::as_bytes)) else {
             return judge::lead(&self.own, &self.cdn, Err(Failure::Malformed), Timestamp::now());
         };
         fqdn.set_fqdn(true);
@@ -139,9 +140,7 @@ impl Resolver {
     async fn chain_alone(&self, name: &Name, both: &mut judge::Both) {
         let mut at = name.clone();
         for _ in 0..ask::MAX_HOPS {
-            let Ok(Reading { found: Found::NoData, chain, .. }) =
-                self.asker.question(&at, RecordType::CNAME).await
-            else {
+            let Ok(Reading { chain, .. }) = self.asker.question(&at, RecordType::CNAME).await else {
                 return;
             };
             let Some(target) = chain.into_iter().next() else { return };

@@ -10,6 +10,7 @@
 mod cli;
 mod corpus;
 mod differential;
+mod dns;
 mod flow;
 mod harness;
 mod registries;

@@ -3,7 +3,7 @@
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 /// Longest name in DNS, in its written form without the final dot (RFC 1035).
-const MAX_NAME: usize = 253;
+pub(super) const MAX_NAME: usize = 253;
 /// Longest label in DNS.
 const MAX_LABEL: usize = 63;
 /// Text beyond this is no name: a U-label may take more bytes than its

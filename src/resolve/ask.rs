@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -66,6 +66,8 @@ pub(super) const MAX_HOPS: usize = 16;
 /// After so many questions in a row without any answer, the resolver is
 /// probed before the next one.
 const SILENT: usize = 64;
+/// A resolver that is taken for dead is probed no more often.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// After so many answers over TCP that UDP did not give, UDP comes second.
 const TCP_FIRST: usize = 4;
 /// Pause before a server that failed is asked again.
@@ -91,7 +93,8 @@ pub(super) struct Asker {
     /// Whether UDP ever gave an answer, and how often TCP had to.
     udp_works: AtomicBool,
     tcp_needed: AtomicUsize,
-    probe: Mutex<()>,
+    /// When the last probe failed.
+    probe: Mutex<Option<Instant>>,
 }
 
 impl Asker {
@@ -117,7 +120,7 @@ impl Asker {
             silent: AtomicUsize::new(0),
             udp_works: AtomicBool::new(false),
             tcp_needed: AtomicUsize::new(0),
-            probe: Mutex::new(()),
+            probe: Mutex::new(None),
         })
     }
 
@@ -228,20 +231,25 @@ impl Asker {
     /// Whether any server answers anything: the root is in every cache. Many
     /// silent names in a row may share one dead name server of their own, and
     /// that must not keep the next names from being asked. One probe at a
-    /// time; while it fails, questions fail with it, so that a dead resolver
-    /// costs a pass seconds, not hours.
+    /// time, and not more than one a second; in between questions fail at
+    /// once, so that a dead resolver costs a pass seconds, not hours.
     async fn answers_again(&self) -> bool {
-        let _one = self.probe.lock().await;
+        let mut failed = self.probe.lock().await;
         if self.silent.load(Ordering::Relaxed) < SILENT {
             return true;
+        }
+        if failed.is_some_and(|at| at.elapsed() < PROBE_EVERY) {
+            return false;
         }
         for server in &self.servers {
             let got = send(&server.udp, &Name::root(), RecordType::NS, true).await;
             if !matches!(got, Err(Failure::Timeout | Failure::Unreachable)) {
                 self.silent.store(0, Ordering::Relaxed);
+                *failed = None;
                 return true;
             }
         }
+        *failed = Some(Instant::now());
         false
     }
 }

@@ -5,8 +5,8 @@ N = "guzhang-shili.cn"
 # fault -> the word in sources[].error, where the rules name it
 TRANSPORT = {"html_block_200": "blocked", "html_block_403": "blocked", "http_429": "throttled", "http_429_retry_after": "throttled", "http_401": "unauthorised",
              "http_500": None, "http_521": None, "empty_body": None, "redirect": "redirected", "not_json": "malformed", "wrong_content_type": None,
-             "deep_json": "malformed", "nul_bytes": "malformed", "reset": None, "drip": "timeout", "gzip_bomb": "too_large", "header_flood": None,
-             "cut_mid_body": None, "huge_body": "too_large"}
+             "deep_json": "malformed", "nul_bytes": "malformed", "reset": None, "drip": "timeout", "gzip_bomb": ["too_large", "timeout"], "header_flood": None,
+             "cut_mid_body": None, "huge_body": ["too_large", "timeout"]}
 OWN = {
     "ministry": {"code_101": None, "code_122": None, "code_201": None, "code_401": "unauthorised", "code_415": None, "code_429": "throttled", "code_500": None,
                  "limited_200": "throttled", "null_list": "malformed", "fake_success": None},
@@ -24,7 +24,7 @@ OPERATORS = {("yd2431", f"msg_code_{n}") for n in (4, 5, 7, 10, 12, 13, 16, 19)}
 
 
 def source(shape, behaviour, **kw):
-    kw.setdefault("timeout", "1s")
+    kw.setdefault("timeout", "2s")
     if shape == "yd2431":
         return yd2431({N: behaviour}, **kw)
     return ministry({N: behaviour}, **kw) if shape == "ministry" else json_api(shape, {N: behaviour}, **kw)
