@@ -94,3 +94,25 @@ impl Registries {
         Answers { filings, problems: self.sources.iter().flat_map(Source::problems).collect() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The daemon spawns lookups.
+    #[test]
+    fn a_lookup_can_be_spawned() {
+        fn spawned<T: Send>(value: T) -> T {
+            value
+        }
+        let registries = spawned(Registries { sources: Vec::new() });
+        drop(spawned(registries.lookup(&[], &|| {})));
+    }
+
+    #[tokio::test]
+    async fn without_a_registry_nothing_is_known() {
+        let ask = Ask { names: vec!["example.cn".into()] };
+        let answers = Registries { sources: Vec::new() }.lookup(&[ask], &|| {}).await;
+        assert_eq!(answers.filings, [Filing::unknown(Why::NoRegistry)]);
+    }
+}

@@ -13,4 +13,5 @@ mod differential;
 mod dns;
 mod flow;
 mod harness;
+mod registries;
 mod scenarios;

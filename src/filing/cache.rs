@@ -46,13 +46,12 @@ pub(super) struct Cache {
 
 impl Cache {
     /// The answer, while it holds.
-    pub(super) fn get(&self, name: &str) -> Option<Outcome> {
-        self.kept.get(name).filter(|(until, _)| *until > Instant::now()).map(|(_, o)| o.clone())
+    pub(super) fn get(&self, name: &str, now: Instant) -> Option<Outcome> {
+        self.kept.get(name).filter(|(until, _)| *until > now).map(|(_, o)| o.clone())
     }
 
     /// Keeps an answer; when full of answers that still hold, forgets it.
-    pub(super) fn put(&mut self, name: &str, outcome: &Outcome) {
-        let now = Instant::now();
+    pub(super) fn put(&mut self, name: &str, outcome: &Outcome, now: Instant) {
         if self.kept.len() >= ENTRIES_MOST {
             self.kept.retain(|_, (until, _)| *until > now);
         }
@@ -66,20 +65,19 @@ impl Cache {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn answers_are_kept_as_long_as_they_hold() {
+    #[test]
+    fn answers_are_kept_as_long_as_they_hold() {
         let mut cache = Cache::default();
-        let keep = |said| Outcome { said, at: Timestamp::now() };
-        cache.put("f.cn", &keep(Ok(Reply::bare(Word::Filed))));
-        cache.put("n.cn", &keep(Ok(Reply::bare(Word::Negative))));
-        cache.put("u.cn", &keep(Err(Why::Timeout)));
-        let all = |c: &Cache| ["f.cn", "n.cn", "u.cn"].map(|n| c.get(n).is_some());
-        assert_eq!(all(&cache), [true, true, true]);
-        tokio::time::advance(Duration::from_secs(301)).await;
-        assert_eq!(all(&cache), [true, true, false]);
-        tokio::time::advance(Duration::from_secs(6 * 3600)).await;
-        assert_eq!(all(&cache), [true, false, false]);
-        tokio::time::advance(Duration::from_secs(7 * 86_400)).await;
-        assert_eq!(all(&cache), [false, false, false]);
+        let now = Instant::now();
+        let mut keep = |name, said| cache.put(name, &Outcome { said, at: Timestamp::now() }, now);
+        keep("f.cn", Ok(Reply::bare(Word::Filed)));
+        keep("n.cn", Ok(Reply::bare(Word::Negative)));
+        keep("u.cn", Err(Why::Timeout));
+        let after =
+            |s| ["f.cn", "n.cn", "u.cn"].map(|n| cache.get(n, now + Duration::from_secs(s)).is_some());
+        assert_eq!(after(0), [true, true, true]);
+        assert_eq!(after(301), [true, true, false]);
+        assert_eq!(after(6 * 3600 + 1), [true, false, false]);
+        assert_eq!(after(7 * 86_400 + 1), [false, false, false]);
     }
 }

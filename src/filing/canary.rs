@@ -63,9 +63,10 @@ pub(super) struct Decided<T> {
 }
 
 impl<T> Batch<T> {
-    /// Nothing asked yet.
-    pub(super) fn new() -> Batch<T> {
-        Batch { epoch: 0, good: false, pending: Vec::new() }
+    /// Nothing asked yet; `good`: a good canary of the last batch is recent
+    /// enough to stand before this one.
+    pub(super) fn new(good: bool) -> Batch<T> {
+        Batch { epoch: 0, good, pending: Vec::new() }
     }
 
     /// Taken when a question is sent: the good canary that stands before it.
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_negative_counts_between_two_good_canaries_only() {
-        let mut b = Batch::new();
+        let mut b = Batch::new(false);
         assert_eq!(b.negative(b.ticket(), 0), Err(0), "none before");
         b.canary(0, true);
         let early = b.ticket();

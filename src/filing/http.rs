@@ -126,7 +126,8 @@ async fn receive(request: RequestBuilder) -> Result<Page, Fault> {
     let Some(text) = decode(&bytes) else {
         return Err(Fault::new(if status >= 500 { Why::Unavailable } else { Why::Malformed }));
     };
-    if media == Media::Html && BLOCK_MARKS.iter().any(|m| text.contains(m)) {
+    let page = media == Media::Html || (media != Media::Xml && text.trim_start().starts_with('<'));
+    if page && BLOCK_MARKS.iter().any(|m| text.contains(m)) {
         return Err(Fault::new(Why::Blocked));
     }
     Ok(Page { status, media, text })
@@ -152,6 +153,9 @@ fn transport(error: &reqwest::Error) -> Fault {
     if error.is_timeout() {
         return Fault::new(Why::Timeout);
     }
+    if error.is_builder() {
+        return Fault::operator(Why::Configuration, "the request cannot be built; check key and preset");
+    }
     let mut source = std::error::Error::source(error);
     while let Some(e) = source {
         if e.to_string().contains("head is too large") {
@@ -159,7 +163,9 @@ fn transport(error: &reqwest::Error) -> Fault {
         }
         source = e.source();
     }
-    if error.is_decode() { Fault { why: Why::Malformed, ..Fault::transport() } } else { Fault::transport() }
+    // A body that was cut, a connection that was reset or refused, bytes that
+    // are no HTTP.
+    Fault::transport()
 }
 
 fn media(headers: &HeaderMap) -> Media {

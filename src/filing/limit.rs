@@ -14,8 +14,8 @@ use super::registry::RETRY_AFTER_MOST;
 
 /// Without `rate`, a source gets this many questions a second.
 const DEFAULT_RATE: u32 = 2;
-/// Greatest burst, whatever the rate: "100/m" must not open with a hundred.
-const BURST_MOST: u32 = 10;
+/// Greatest burst, whatever the rate: "500/m" must not open with hundreds.
+const BURST_MOST: u32 = 30;
 
 /// One source's queue: its rate, and the silence that it asked for.
 pub(super) struct Pace {
@@ -52,9 +52,8 @@ impl Pace {
 
     /// Keeps the source silent for `wait`. False where this pass has already
     /// waited as long as it may: then there is no second try.
-    pub(super) fn hold(&self, wait: Duration) -> bool {
+    pub(super) fn hold(&self, wait: Duration, now: Instant) -> bool {
         let mut hold = self.lock();
-        let now = Instant::now();
         let from = hold.until.filter(|t| *t > now).unwrap_or(now);
         let until = from.max(now + wait);
         let more = until - from;
@@ -78,6 +77,9 @@ impl Pace {
 
 /// Failures in a row after which a source is left alone.
 const FAILURES_MOST: u32 = 5;
+/// Unusable answers in a row after which it is: a service that has changed its
+/// format answers every name, and none usably.
+const UNUSABLE_MOST: u32 = 40;
 /// Or this much time lost on at least two of them.
 const LOST_MOST: Duration = Duration::from_secs(20);
 /// How long it is left alone.
@@ -100,15 +102,15 @@ pub(super) struct Open {
 pub(super) struct Breaker {
     open: Option<Open>,
     failures: u32,
+    unusable: u32,
     lost: Duration,
 }
 
 impl Breaker {
     /// The start of a pass.
-    pub(super) fn new_pass(&mut self) {
-        self.failures = 0;
-        self.lost = Duration::ZERO;
-        if self.open.is_some_and(|o| o.until <= Instant::now()) {
+    pub(super) fn new_pass(&mut self, now: Instant) {
+        self.success();
+        if self.open.is_some_and(|o| o.until <= now) {
             self.open = None;
             self.failures = FAILURES_MOST - 1;
         }
@@ -122,6 +124,7 @@ impl Breaker {
     /// It answered.
     pub(super) fn success(&mut self) {
         self.failures = 0;
+        self.unusable = 0;
         self.lost = Duration::ZERO;
     }
 
@@ -132,11 +135,23 @@ impl Breaker {
         self.failures >= FAILURES_MOST || (self.failures >= 2 && self.lost >= LOST_MOST)
     }
 
+    /// It answered, but nothing that can be used. True when it has done so
+    /// often enough.
+    pub(super) fn unusable(&mut self) -> bool {
+        self.unusable = self.unusable.saturating_add(1);
+        self.unusable >= UNUSABLE_MOST
+    }
+
+    /// Whatever kept it from being asked has changed.
+    pub(super) fn reset(&mut self) {
+        *self = Breaker::default();
+    }
+
     /// Leaves it alone for a time.
-    pub(super) fn trip(&mut self, why: Why, message: Option<&'static str>, rest: Duration) {
+    pub(super) fn trip(&mut self, why: Why, message: Option<&'static str>, rest: Duration, now: Instant) {
         if self.open.is_none() {
             let rest = rest.min(OPERATOR_REST);
-            self.open = Some(Open { why, message, until: Instant::now() + rest });
+            self.open = Some(Open { why, message, until: now + rest });
         }
     }
 }
@@ -161,32 +176,42 @@ mod tests {
         assert!(at.last().is_some_and(|t| *t > Duration::from_millis(1700)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_pass_waits_thirty_seconds_at_most() {
+    #[test]
+    fn a_pass_waits_thirty_seconds_at_most() {
         let pace = Pace::new(None);
-        assert!(pace.hold(Duration::from_secs(20)));
-        assert!(pace.hold(Duration::from_secs(20)), "the same silence counts once");
-        let t = Instant::now();
-        pace.ready().await;
-        assert!(t.elapsed() >= Duration::from_secs(20));
-        assert!(!pace.hold(Duration::from_secs(20)));
+        let now = Instant::now();
+        let twenty = Duration::from_secs(20);
+        assert!(pace.hold(twenty, now));
+        assert!(pace.hold(twenty, now), "the same silence counts once");
+        assert!(!pace.hold(twenty, now + twenty));
+        assert!(pace.hold(twenty, now + Duration::from_secs(5)), "five seconds more");
         pace.new_pass();
-        assert!(pace.hold(Duration::from_secs(20)));
+        assert!(pace.hold(twenty, now + twenty));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn opens_rests_and_probes() {
+    #[tokio::test]
+    async fn nobody_asks_during_a_silence() {
+        let pace = Pace::new(Some(Rate { count: 100, per: Duration::from_secs(1) }));
+        pace.ready().await;
+        let start = Instant::now();
+        assert!(pace.hold(Duration::from_millis(300), start));
+        futures::future::join_all((0..5).map(|_| pace.ready())).await;
+        assert!(start.elapsed() >= Duration::from_millis(300));
+    }
+
+    #[test]
+    fn opens_rests_and_probes() {
         let mut b = Breaker::default();
-        b.new_pass();
+        let now = Instant::now();
+        b.new_pass(now);
         for _ in 0..4 {
             assert!(!b.failure(Duration::from_millis(5)));
         }
         assert!(b.failure(Duration::from_millis(5)));
-        b.trip(Why::Blocked, None, REST);
-        b.new_pass();
+        b.trip(Why::Blocked, None, REST, now);
+        b.new_pass(now);
         assert!(b.open().is_some());
-        tokio::time::advance(REST).await;
-        b.new_pass();
+        b.new_pass(now + REST);
         assert!(b.open().is_none());
         assert!(b.failure(Duration::ZERO), "half open: one failure is enough");
         b.success();

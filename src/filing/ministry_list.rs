@@ -68,6 +68,10 @@ fn read(page: &Page, name: &str, number: u32) -> Result<Found, Fault> {
         .iter()
         .find_map(|k| answer.get(k).and_then(Value::as_str))
         .unwrap_or_default();
+    // A limit can arrive under a success code, with or without an empty list.
+    if is_throttle(message) {
+        return Err(Fault::throttled(None));
+    }
     let params = answer.get("params");
     let list = params.and_then(|p| p.get("list")).and_then(Value::as_array);
     let success = answer.get("success");
@@ -77,7 +81,7 @@ fn read(page: &Page, name: &str, number: u32) -> Result<Found, Fault> {
     let (Some(params), Some(list)) = (params, list) else {
         return Err(refusal(None, message, page));
     };
-    if page.status != 200 {
+    if page.status != 200 || is_failure(message) {
         return Err(unreadable(page));
     }
     let number_of = |key: &str| params.get(key).and_then(scalar).and_then(|s| s.parse::<u64>().ok());
@@ -91,9 +95,10 @@ fn read(page: &Page, name: &str, number: u32) -> Result<Found, Fault> {
     }
     let mut newest: Option<(Option<DateTime>, bool, &Value)> = None;
     for row in list {
-        let domain = row.get("domain").and_then(Value::as_str).ok_or_else(malformed)?;
-        if !same(domain, name) {
-            continue;
+        match row.get("domain") {
+            Some(Value::String(domain)) if same(domain, name) => {}
+            Some(Value::String(_) | Value::Null) => continue,
+            _ => return Err(malformed()),
         }
         let restricted = match row.get("limitAccess").and_then(Value::as_str).map(str::trim) {
             Some("是") => true,
@@ -147,6 +152,10 @@ fn facts(row: &Value) -> Result<Facts, Fault> {
 fn moment(text: &str) -> Option<DateTime> {
     let text = text.trim();
     text.parse().ok().or_else(|| date(text).map(|d| d.to_datetime(jiff::civil::Time::midnight())))
+}
+
+fn is_throttle(message: &str) -> bool {
+    ["频次", "频率", "过快", "limited", "too many", "Too Many"].iter().any(|w| message.contains(w))
 }
 
 /// What an answer other than a list means.

@@ -24,6 +24,9 @@ use super::spelling::forms;
 const WIDTH: usize = 8;
 /// How often in one pass a good canary may save a source whose answers fail.
 const RESCUES_MOST: u32 = 3;
+/// Worthless negatives in a row, after a canary that failed, after which the
+/// source is left alone: it blocks us, and more questions prolong that.
+const DENIALS_MOST: u32 = 10;
 
 enum State {
     /// Not asked.
@@ -70,6 +73,7 @@ struct Pass<'a> {
     /// question at a time, so that a refused key or a dead host costs one.
     alive: bool,
     rescues: u32,
+    denials: u32,
     /// Why the source was last found wanting, for what is not asked any more.
     last: Why,
 }
@@ -77,8 +81,12 @@ struct Pass<'a> {
 /// Asks one source every question. `done` is called with the number of each
 /// question that has its answer.
 pub(super) async fn run(source: &Source, questions: &[Ask], done: &(dyn Fn(usize) + Sync)) -> Vec<Voice> {
-    source.breaker().new_pass();
+    if source.adapter.refresh() {
+        source.breaker().reset();
+    }
+    source.breaker().new_pass(Instant::now());
     source.line.pace.new_pass();
+    let canary_at = source.canary_good().filter(|t| t.elapsed() < EVERY);
     let mut pass = Pass {
         source,
         questions,
@@ -88,15 +96,16 @@ pub(super) async fn run(source: &Source, questions: &[Ask], done: &(dyn Fn(usize
         asked: questions.iter().flat_map(|q| &q.names).map(String::as_str).collect(),
         voices: questions.iter().map(|_| None).collect(),
         queue: VecDeque::new(),
-        batch: Batch::new(),
+        batch: Batch::new(canary_at.is_some()),
         flights: FuturesUnordered::new(),
         names_in_flight: 0,
         canary_in_flight: false,
         gate: false,
-        canary_good: false,
-        canary_at: None,
+        canary_good: canary_at.is_some(),
+        canary_at,
         alive: false,
         rescues: 0,
+        denials: 0,
         last: Why::Unavailable,
     };
     for ask in 0..questions.len() {
@@ -112,7 +121,8 @@ pub(super) async fn run(source: &Source, questions: &[Ask], done: &(dyn Fn(usize
 
 impl<'a> Pass<'a> {
     async fn fly(&mut self) {
-        if !self.queue.is_empty() && self.needs_canary() {
+        // A good canary of the last batch, minutes ago, spares this one.
+        if !self.queue.is_empty() && self.needs_canary() && self.canary_at.is_none() {
             self.send_canary(true);
         }
         loop {
@@ -173,6 +183,7 @@ impl<'a> Pass<'a> {
         self.gate = false;
         self.canary_at = Some(Instant::now());
         self.canary_good = said.as_ref().is_ok_and(|r| matches!(r.word, Word::Filed | Word::Restricted));
+        *self.source.canary_good() = self.canary_good.then(Instant::now);
         tracing::debug!(registry = self.source.name, good = self.canary_good, "canary");
         match said {
             Ok(_) if self.canary_good => {
@@ -205,6 +216,7 @@ impl<'a> Pass<'a> {
                 if reply.word == Word::Negative && self.source.needs_canary() {
                     self.on_negative(name, ticket);
                 } else {
+                    self.denials = 0;
                     self.settle(name, Ok(reply));
                 }
             }
@@ -235,24 +247,38 @@ impl<'a> Pass<'a> {
                     self.poke(ask);
                 }
             }
-            Err(name) => self.settle(name, Err(Why::CanaryFailed)),
+            Err(name) => {
+                self.denials += 1;
+                if self.denials >= DENIALS_MOST && self.needs_canary() && !self.canary_good {
+                    self.source.breaker().trip(Why::CanaryFailed, None, REST, Instant::now());
+                }
+                self.settle(name, Err(Why::CanaryFailed));
+            }
         }
     }
 
     fn on_fault(&mut self, fault: &Fault, took: Duration) {
         self.last = fault.why;
         if let Some(message) = fault.operator {
-            self.source.breaker().trip(fault.why, Some(message), OPERATOR_REST);
-        } else if let Some(wait) = fault.silence.filter(|w| *w > RETRY_AFTER_MOST) {
-            self.source.breaker().trip(fault.why, None, wait);
-        } else if fault.is_hard() && self.source.breaker().failure(took) {
+            self.source.breaker().trip(fault.why, Some(message), OPERATOR_REST, Instant::now());
+            return;
+        }
+        if let Some(wait) = fault.silence.filter(|w| *w > RETRY_AFTER_MOST) {
+            self.source.breaker().trip(fault.why, None, wait, Instant::now());
+            return;
+        }
+        let enough = match fault.is_hard() {
+            true => self.source.breaker().failure(took),
+            false => self.source.breaker().unusable(),
+        };
+        if enough {
             // Perhaps single names fail, not the source: its canary tells.
             let worth = self.needs_canary() && self.canary_good && self.rescues < RESCUES_MOST;
             if worth && !self.canary_in_flight {
                 self.rescues += 1;
                 self.send_canary(true);
             } else if !self.canary_in_flight {
-                self.source.breaker().trip(fault.why, None, REST);
+                self.source.breaker().trip(fault.why, None, REST, Instant::now());
             }
         }
     }
@@ -275,7 +301,7 @@ impl<'a> Pass<'a> {
         tracing::debug!(registry = self.source.name, name = n.name, said = ?said.as_ref().map(|r| r.word), "answer");
         let outcome = Outcome { said, at };
         if self.source.adapter.remote() {
-            self.source.cache().put(n.name, &outcome);
+            self.source.cache().put(n.name, &outcome, Instant::now());
         }
         self.finish(name, outcome);
     }
@@ -300,7 +326,7 @@ impl<'a> Pass<'a> {
             let open = self.source.breaker().open().map(|o| o.why);
             let Some(n) = self.names.get_mut(i) else { return };
             if let State::New = n.state {
-                let kept = self.source.cache().get(n.name);
+                let kept = self.source.cache().get(n.name, Instant::now());
                 n.state = match (kept, open) {
                     (Some(outcome), _) => State::Done(outcome),
                     (None, Some(why)) => State::Done(Outcome { said: Err(why), at: Timestamp::now() }),
@@ -407,7 +433,7 @@ async fn ask_twice(source: &Source, name: &str, form: &str) -> Result<Reply, Fau
     let Some(wait) = fault.retry else { return Err(fault) };
     match fault.silence {
         Some(silence) => {
-            if !source.line.pace.hold(silence) {
+            if !source.line.pace.hold(silence, Instant::now()) {
                 return Err(fault);
             }
         }
@@ -418,7 +444,7 @@ async fn ask_twice(source: &Source, name: &str, form: &str) -> Result<Reply, Fau
         && silence <= RETRY_AFTER_MOST
     {
         // Others of this source keep still as well.
-        source.line.pace.hold(silence);
+        source.line.pace.hold(silence, Instant::now());
     }
     second
 }

@@ -139,4 +139,15 @@ pub(super) trait Registry: Send + Sync {
     fn remote(&self) -> bool {
         true
     }
+
+    /// Before a pass: takes in what has changed outside (a file that was
+    /// replaced). True when something has.
+    fn refresh(&self) -> bool {
+        false
+    }
+
+    /// What the operator should know of it, beside faults.
+    fn note(&self) -> Option<String> {
+        None
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use reqwest::Client;
+use tokio::time::Instant;
 
 use crate::config::{Negative, Registry as Settings, RegistryKind};
 use crate::facts::{Problem, ProblemKind};
@@ -29,30 +30,16 @@ pub(super) struct Source {
     pub trusted: bool,
     /// What it lacks does not exist.
     pub complete: bool,
-    /// Said once a pass.
-    notes: Vec<Problem>,
+    /// When the last canary was good; `None` when it was not.
+    canary_good: Mutex<Option<Instant>>,
     breaker: Mutex<Breaker>,
     cache: Mutex<Cache>,
 }
 
 impl Source {
     pub(super) fn new(settings: &Settings, client: &Client) -> anyhow::Result<Source> {
-        let mut notes = Vec::new();
         let adapter: Box<dyn Registry> = match &settings.kind {
-            RegistryKind::ProviderDb { path } => {
-                let db = ProviderDb::load(path);
-                let skipped = db.skipped();
-                if skipped.blank + skipped.bad > 0 {
-                    notes.push(problem(
-                        &settings.name,
-                        format!(
-                            "rows skipped in the provider's file: {} without a domain, {} with a bad domain or an unknown access state",
-                            skipped.blank, skipped.bad
-                        ),
-                    ));
-                }
-                Box::new(db)
-            }
+            RegistryKind::ProviderDb { path } => Box::new(ProviderDb::load(path)),
             RegistryKind::Yd2431 { url, isp_id, user, password, hash_order } => Box::new(Yd2431 {
                 url: url.clone(),
                 isp_id: isp_id.clone(),
@@ -80,7 +67,7 @@ impl Source {
             canaries: Canaries::new(canaries),
             trusted: settings.trusted,
             complete: settings.negative == Negative::Authoritative,
-            notes,
+            canary_good: Mutex::default(),
             breaker: Mutex::default(),
             cache: Mutex::default(),
         })
@@ -93,11 +80,12 @@ impl Source {
 
     /// What the operator should know of it after a pass.
     pub(super) fn problems(&self) -> Vec<Problem> {
-        let mut out = self.notes.clone();
-        if let Some(message) = self.breaker().open().and_then(|o| o.message) {
-            out.push(problem(&self.name, message.to_owned()));
-        }
-        out
+        let fault = self.breaker().open().and_then(|o| o.message).map(str::to_owned);
+        [self.adapter.note(), fault].into_iter().flatten().map(|m| problem(&self.name, m)).collect()
+    }
+
+    pub(super) fn canary_good(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.canary_good.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn breaker(&self) -> MutexGuard<'_, Breaker> {

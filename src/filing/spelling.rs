@@ -37,25 +37,6 @@ pub(super) fn host(text: &str) -> &str {
     text.split(['/', '?', '#']).next().unwrap_or(text)
 }
 
-/// Registrable domain of a host in A-labels, by the ICANN section of the
-/// Public Suffix List only (rules.md "The apex").
-pub(super) fn apex(host: &str) -> Option<String> {
-    // Under a private suffix the rule that counts is the one of the ICANN
-    // section above it: drop labels until the list knows no private rule.
-    let mut rest = host;
-    let suffix = loop {
-        let suffix = psl::suffix(rest.as_bytes())?;
-        if suffix.typ() != Some(psl::Type::Private) {
-            break std::str::from_utf8(suffix.as_bytes()).ok()?.to_owned();
-        }
-        let text = std::str::from_utf8(suffix.as_bytes()).ok()?;
-        rest = rest.get(rest.len() - text.len()..)?.split_once('.')?.1;
-    };
-    let head = host.strip_suffix(suffix.as_str())?.strip_suffix('.')?;
-    let label = head.rsplit('.').next().filter(|l| !l.is_empty())?;
-    Some(format!("{label}.{suffix}"))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -71,21 +52,5 @@ mod tests {
         assert!(!same("www.example.cn", "example.cn"));
         assert_eq!(forms("xn--ojqx2aw82g.xn--fiqs8s"), ["示例乙.中国", "xn--ojqx2aw82g.xn--fiqs8s"]);
         assert_eq!(forms("example.cn"), ["example.cn"]);
-    }
-
-    #[test]
-    fn apex_by_the_icann_section() {
-        for (host, want) in [
-            ("www.example.cn", Some("example.cn")),
-            ("example.com.cn", Some("example.com.cn")),
-            ("a.as.sh.cn", Some("as.sh.cn")),
-            ("x.y.xn--fiqs8s", Some("y.xn--fiqs8s")),
-            ("w.x.sc.gov.cn", Some("sc.gov.cn")),
-            ("a.github.io", Some("github.io")),
-            ("com.cn", None),
-            ("cn", None),
-        ] {
-            assert_eq!(apex(host).as_deref(), want, "{host}");
-        }
     }
 }

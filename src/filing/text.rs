@@ -8,7 +8,7 @@ const TEXT_MOST: usize = 512;
 
 /// Words with which services fill the fields of a failed query.
 const FAILURES: &[&str] =
-    &["查询失败", "获取失败", "请求失败", "查询异常", "查询超时", "系统繁忙", "limited(", "error"];
+    &["查询失败", "获取失败", "请求失败", "查询异常", "查询超时", "系统繁忙", "limited("];
 
 /// Words that stand for nothing.
 const NOTHING: &[&str] =
@@ -30,8 +30,7 @@ fn is_bidi(c: char) -> bool {
 
 /// Whether a field holds the word of a failed query.
 pub(super) fn is_failure(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    FAILURES.iter().any(|w| lower.contains(w))
+    FAILURES.iter().any(|w| text.contains(w)) || text.to_ascii_lowercase().contains("error")
 }
 
 /// A licence number, loosely: `蜀ICP备00000001号-2`, `京ICP证000001号`,
@@ -59,13 +58,13 @@ fn is_telecom(upper: &str) -> bool {
 pub(super) fn date(text: &str) -> Option<Date> {
     let text = text.trim();
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let whole = text.split('.').next().unwrap_or(text);
-    if digits(whole) && (text == whole || text.split('.').nth(1).is_some_and(digits)) {
-        if whole.len() == 8 && text == whole {
-            let n: u32 = whole.parse().ok()?;
-            return make((n / 10_000).into(), n / 100 % 100, n % 100);
-        }
-        return whole.parse().ok().filter(|n| (20_000..80_000).contains(n)).and_then(serial);
+    if digits(text) && text.len() == 8 {
+        let n: u32 = text.parse().ok()?;
+        return make((n / 10_000).into(), n / 100 % 100, n % 100);
+    }
+    let (day, time) = text.split_once('.').unwrap_or((text, "0"));
+    if digits(day) && digits(time) {
+        return day.parse().ok().filter(|n| (20_000..80_000).contains(n)).and_then(serial);
     }
     let mut parts = text.split(|c: char| !c.is_ascii_digit()).filter(|p| !p.is_empty());
     let year = parts.next().filter(|y| y.len() == 4)?;
@@ -73,7 +72,7 @@ pub(super) fn date(text: &str) -> Option<Date> {
 }
 
 /// Day `n` of the spreadsheets' calendar, whose day 60 never was.
-pub(super) fn serial(n: i32) -> Option<Date> {
+fn serial(n: i32) -> Option<Date> {
     Date::constant(1899, 12, 30).checked_add(jiff::Span::new().try_days(n).ok()?).ok()
 }
 

@@ -177,7 +177,9 @@ fn refusal(code: u32) -> Fault {
         13 => operator("code 13: this interface does not serve our province"),
         16 => operator("code 16: the random string is taken as too short"),
         19 => operator("code 19: our permission has been closed"),
-        4..=19 => operator("the interface refuses our configuration (code between 4 and 19)"),
+        6 | 8 | 9 | 11 | 14 | 15 | 17 | 18 => {
+            operator("the interface refuses our configuration (code between 4 and 19)")
+        }
         20 | 901 | 902 | 999 => Fault::new(Why::Unavailable),
         _ => Fault::new(Why::Malformed),
     }

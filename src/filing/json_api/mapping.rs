@@ -233,8 +233,14 @@ impl Mapping {
         if at.state.is_some() && self.states.filed.is_empty() {
             bail!("at.state needs states.filed");
         }
-        let asks = self.query.values().chain(self.form.values()).chain(self.headers.values());
-        if !asks.into_iter().any(|v| v.contains("{domain}")) {
+        let asks = || self.query.values().chain(self.form.values()).chain(self.headers.values());
+        for value in asks() {
+            let rest = ["{domain}", "{key}", "{user}"].iter().fold(value.clone(), |v, p| v.replace(p, ""));
+            if rest.contains(['{', '}']) {
+                bail!("a parameter holds braces other than {{domain}}, {{key}} and {{user}}");
+            }
+        }
+        if !asks().any(|v| v.contains("{domain}")) {
             bail!("no parameter holds {{domain}}");
         }
         let words = [
@@ -277,7 +283,8 @@ mod tests {
         for (from, to) in [
             ("path = \"/", "path = \""),
             ("code = \"/StateCode\"", "code = \"StateCode\""),
-            ("{domain}", "{other}"),
+            ("domain = \"{domain}\"", "domain = \"x\""),
+            ("domain = \"{domain}\"", "domain = \"{domain}\"\nx = \"{token}\""),
             ("filed = [\"1\"]", "filed = []"),
             ("method = \"GET\"", "method = \"PUT\""),
             ("method = \"GET\"", "method = \"GET\"\nunknown = 1"),

@@ -25,9 +25,11 @@ pub(super) fn load(path: &Path) -> Result<Table, Fault> {
     if bytes.starts_with(b"PK\x03\x04") {
         return xlsx(bytes);
     }
-    let text = decode(&bytes)
-        .ok_or_else(|| unusable("the provider's file is neither UTF-8 nor GB18030 text, nor XLSX"))?;
-    drop(bytes);
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(e) => decode(e.as_bytes())
+            .ok_or_else(|| unusable("the provider's file is neither UTF-8 nor GB18030 text, nor XLSX"))?,
+    };
     let text = text.trim_start_matches('\u{feff}');
     match text.trim_start().chars().next() {
         Some('[' | '{') => json(text),
@@ -38,10 +40,11 @@ pub(super) fn load(path: &Path) -> Result<Table, Fault> {
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     let gone = |_| Fault::operator(Why::Configuration, "the provider's file cannot be read");
     // A FIFO would block for ever when opened.
-    if !std::fs::metadata(path).map_err(gone)?.is_file() {
+    let meta = std::fs::metadata(path).map_err(gone)?;
+    if !meta.is_file() {
         return Err(Fault::operator(Why::Configuration, "the provider's file is not a regular file"));
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(meta.len().min(FILE_MOST) as usize + 1);
     std::fs::File::open(path).map_err(gone)?.take(FILE_MOST + 1).read_to_end(&mut bytes).map_err(gone)?;
     if bytes.len() as u64 > FILE_MOST {
         return Err(Fault::operator(Why::TooLarge, "the provider's file is larger than 256 MiB"));

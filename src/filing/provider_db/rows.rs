@@ -1,14 +1,16 @@
 //! The rows of a provider's file, whatever its format.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::civil::Date;
-use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfkc_quick};
 
 use crate::facts::AccessState;
 use crate::filing::registry::{Facts, Fault, Reply, Word};
 use crate::filing::spelling;
 use crate::filing::text::{clean, date, licence};
+use crate::names;
 
 use super::unusable;
 
@@ -31,7 +33,7 @@ pub(super) enum Column {
 impl Column {
     /// The column of a header cell; other columns are ignored.
     pub(super) fn of(header: &str) -> Option<Column> {
-        let folded: String = trim(header).nfkc().collect::<String>().to_lowercase();
+        let folded = fold(trim(header)).to_lowercase();
         Some(match folded.as_str() {
             "domain" | "域名" => Column::Domain,
             "subject_licence" | "主体备案号" => Column::SubjectLicence,
@@ -101,7 +103,7 @@ impl Cells {
 
 /// Rows that could not be used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::filing) struct Skipped {
+pub(super) struct Skipped {
     /// Without a domain.
     pub blank: usize,
     /// With a domain that is none, or an unknown access state.
@@ -140,10 +142,9 @@ impl Table {
             self.skipped.bad += 1;
             return Ok(());
         };
-        let folded = |s: &str| trim(s).nfkc().collect::<String>();
         let text: String = [
-            licence(&folded(&cells.subject_licence)),
-            licence(&folded(&cells.site_licence)),
+            licence(&fold(&cells.subject_licence)),
+            licence(&fold(&cells.site_licence)),
             clean(&cells.unit),
             clean(&cells.nature),
         ]
@@ -209,15 +210,23 @@ fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_ascii_whitespace() || matches!(c, '\u{3000}' | '\u{a0}' | '\u{feff}'))
 }
 
+/// NFKC; most cells are in that form already.
+fn fold(text: &str) -> Cow<'_, str> {
+    match is_nfkc_quick(text.chars()) {
+        IsNormalized::Yes => Cow::Borrowed(text),
+        _ => Cow::Owned(text.nfkc().collect()),
+    }
+}
+
 /// The name by which a row is found: the apex of the host in the cell. Under
 /// .gov.cn each body files its own name, so there the host itself counts
 /// (contract-details Q11).
 fn key(cell: &str) -> Option<String> {
-    let folded: String = cell.nfkc().collect();
+    let folded = fold(cell);
     let host = spelling::host(&folded);
     let host = host.strip_prefix("*.").unwrap_or(host);
     let name = spelling::ascii(host)?;
-    let apex = spelling::apex(&name)?;
+    let apex = names::apex(&name)?;
     if apex.ends_with(".gov.cn") {
         return Some(name.strip_prefix("www.").unwrap_or(&name).to_owned());
     }
