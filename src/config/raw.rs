@@ -12,7 +12,7 @@ use super::units::parse_duration;
 use super::{Config, ConfigError, DEFAULT_PATH, Exempt, Hub, Lang, Limits, Resolver, Serve};
 
 /// The file as typed, defaults filled in. Unknown keys are errors.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, reason = "the keys are documented in config/agent.toml")]
 pub struct Raw {
@@ -115,24 +115,6 @@ raw_table!(#[doc = "`[[exempt]]`."] RawExempt {
     why: String = String::new(),
     until: Option<String> = None,
 });
-
-impl Default for Raw {
-    fn default() -> Self {
-        Raw {
-            agent: RawAgent::default(),
-            server: RawServer::default(),
-            scan: RawScan::default(),
-            limits: RawLimits::default(),
-            resolver: RawResolver::default(),
-            exposure: RawExposure::default(),
-            serve: RawServe::default(),
-            hub: RawHub::default(),
-            log: RawLog::default(),
-            registry: Vec::new(),
-            exempt: Vec::new(),
-        }
-    }
-}
 
 /// `"x"` or `["x", "y"]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
