@@ -35,7 +35,7 @@ pub(super) struct Voice {
     /// Only from a provider's file; `Unknown` when that file is unusable.
     pub access: Option<AccessState>,
     pub facts: Facts,
-    /// The name that is filed, where it is not the apex.
+    /// The name that is filed, where more than one was asked.
     pub filed_for: Option<String>,
     pub at: Timestamp,
 }

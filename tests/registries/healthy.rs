@@ -190,7 +190,7 @@ async fn names_under_gov_cn() {
         got,
         [
             (FilingState::Filed, Some("bumen.shi.gov.cn")),
-            (FilingState::Filed, None),
+            (FilingState::Filed, Some("jia.gov.cn")),
             (FilingState::NotFiled, None),
             (FilingState::Unknown, None),
             (FilingState::Filed, None),
