@@ -1,6 +1,6 @@
 //! JSON for machines: the facts as they are, indented, streamed.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
@@ -10,15 +10,23 @@ use super::visible::is_deceptive;
 /// Writes a value and a line break. Characters that a terminal would obey are
 /// written as `\u…` escapes, which every reader turns back.
 pub fn write_json<T: Serialize + ?Sized>(out: &mut dyn Write, value: &T) -> io::Result<()> {
-    let mut ser = Serializer::with_formatter(&mut *out, Plain(PrettyFormatter::with_indent(b" ")));
+    // A buffer of a known type: a string is many small writes, and each would
+    // be a virtual call.
+    let mut out = BufWriter::with_capacity(1 << 16, out);
+    let mut ser = Serializer::with_formatter(&mut out, Plain(PrettyFormatter::with_indent(b" ")));
     value.serialize(&mut ser).map_err(io::Error::from)?;
-    out.write_all(b"\n")
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 struct Plain<'a>(PrettyFormatter<'a>);
 
 impl Formatter for Plain<'_> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, w: &mut W, s: &str) -> io::Result<()> {
+        // Nearly every string; control characters are escaped before this.
+        if s.is_ascii() && !s.contains('\x7f') {
+            return w.write_all(s.as_bytes());
+        }
         let mut rest = s;
         while let Some((i, c)) = rest.char_indices().find(|&(_, c)| is_deceptive(c)) {
             let (before, from) = rest.split_at(i);
