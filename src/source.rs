@@ -6,7 +6,9 @@
 //! number and time. What is refused becomes a [`SourceError`], which knows its
 //! problem kind and a sentence that quotes nothing.
 
+mod ahead;
 mod confine;
+mod disk;
 mod glob;
 pub mod privilege;
 mod secret;
@@ -15,17 +17,17 @@ mod text;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::config::Limits;
 use crate::facts::{Problem, ProblemKind};
+
+use ahead::Ahead;
+use disk::Disk;
 
 pub use confine::fold;
 pub use glob::{fnmatch, has_magic};
@@ -140,32 +142,26 @@ pub enum Kind {
 /// One root, with the budget of one scan. Paths are bytes, absolute, and mean
 /// what they mean inside the root.
 pub struct Source {
-    root: confine::Root,
-    limits: Limits,
-    started: Instant,
+    disk: Arc<Disk>,
     files: AtomicU64,
     hasher: RandomState,
-    state: Mutex<State>,
+    kept: Mutex<Kept>,
+    ahead: Mutex<Option<Ahead>>,
 }
 
 #[derive(Default)]
-struct State {
-    /// Folders that files were opened in, so that 10,000 files of one folder
-    /// cost one walk to it.
-    dirs: HashMap<Vec<u8>, Arc<OwnedFd>>,
+struct Kept {
     /// Hashes of the paths read so far: a file is worth keeping only once it
     /// is read again.
     seen: HashSet<u64>,
-    kept: HashMap<Vec<u8>, Arc<FileBytes>>,
-    kept_bytes: usize,
+    files: HashMap<Vec<u8>, Arc<FileBytes>>,
+    bytes: usize,
 }
 
 /// Shared snippets that every site includes are kept up to this size…
 const KEEP_FILE: usize = 64 << 10;
 /// …and this total.
 const KEEP_TOTAL: usize = 2 << 20;
-/// Folders kept open at a time.
-const KEEP_DIRS: usize = 64;
 
 impl Source {
     /// Opens a root folder.
@@ -181,18 +177,17 @@ impl Source {
 
     fn over(root: confine::Root, limits: Limits) -> Source {
         Source {
-            root,
-            limits,
-            started: Instant::now(),
+            disk: Arc::new(Disk::new(root, limits)),
             files: AtomicU64::new(0),
             hasher: RandomState::new(),
-            state: Mutex::new(State::default()),
+            kept: Mutex::new(Kept::default()),
+            ahead: Mutex::new(None),
         }
     }
 
     /// The bounds.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        self.disk.limits()
     }
 
     /// Files read so far, repeated reads included.
@@ -203,143 +198,48 @@ impl Source {
     /// Fails once the time for this scan is over; for long loops that read
     /// nothing.
     pub fn check_time(&self) -> Result<(), SourceError> {
-        if self.started.elapsed() > self.limits.time { Err(SourceError::TimeLimit) } else { Ok(()) }
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // A poisoned lock only means that another thread panicked between two
-        // inserts of a cache; what is in it is still true.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.disk.check_time()
     }
 
     /// Reads one regular file, links followed inside the root.
     pub fn read(&self, path: &[u8]) -> Result<Arc<FileBytes>, SourceError> {
-        if self.files.fetch_add(1, Ordering::Relaxed) >= self.limits.files {
+        if self.files.fetch_add(1, Ordering::Relaxed) >= self.limits().files {
             return Err(SourceError::FileLimit);
         }
         self.check_time()?;
         let again = {
             let hash = self.hasher.hash_one(path);
-            let mut st = self.state();
-            if let Some(f) = st.kept.get(path) {
+            let mut kept = lock(&self.kept);
+            if let Some(f) = kept.files.get(path) {
                 return Ok(f.clone());
             }
-            !st.seen.insert(hash)
+            !kept.seen.insert(hash)
         };
-        let file = Arc::new(self.read_uncached(path)?);
+        let early = lock(&self.ahead).as_mut().and_then(|a| a.take(path));
+        let file = Arc::new(early.unwrap_or_else(|| self.disk.read(path, u64::MAX))?);
         if again && file.bytes.len() <= KEEP_FILE {
-            let mut st = self.state();
-            if st.kept_bytes + file.bytes.len() <= KEEP_TOTAL {
-                st.kept_bytes += file.bytes.len();
-                st.kept.insert(path.to_vec(), file.clone());
+            let mut kept = lock(&self.kept);
+            if kept.bytes + file.bytes.len() <= KEEP_TOTAL {
+                kept.bytes += file.bytes.len();
+                kept.files.insert(path.to_vec(), file.clone());
             }
         }
         Ok(file)
     }
 
-    fn read_uncached(&self, path: &[u8]) -> Result<FileBytes, SourceError> {
-        if secret::is_secret(&fold(path)) {
-            // Only what exists is reported by its own path.
-            return Err(match self.kind(path) {
-                Err(SourceError::NotFound) => SourceError::NotFound,
-                _ => SourceError::Secret,
-            });
+    /// A hint: these files will be read next, in this order. A long list is
+    /// read ahead by a thread, so that reading and parsing overlap; nothing
+    /// else changes.
+    pub fn read_ahead<'p>(&self, paths: impl ExactSizeIterator<Item = &'p [u8]>) {
+        let mut ahead = lock(&self.ahead);
+        if paths.len() >= ahead::WORTH && ahead.as_ref().is_none_or(Ahead::is_over) {
+            *ahead = Ahead::start(self.disk.clone(), paths.map(<[u8]>::to_vec).collect());
         }
-        let (dir, name) = split(path);
-        if matches!(name, b"" | b"." | b"..") {
-            return Err(SourceError::NotRegularFile);
-        }
-        let dir = self.dir(dir)?;
-        let st = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        match FileType::from_raw_mode(st.st_mode) {
-            FileType::RegularFile => {
-                self.check_size(&st)?;
-                // O_NONBLOCK and the second look: between the two calls the
-                // file may have been replaced by a FIFO.
-                let fd = rustix::fs::openat(&dir, name, READ | OFlags::NOFOLLOW, Mode::empty())?;
-                self.read_fd(fd)
-            }
-            FileType::Symlink => {
-                let fd = self.root.resolve(path)?;
-                let st = rustix::fs::fstat(&fd)?;
-                self.check_size(&st)?;
-                if let Some(real) = self.root.real_path(fd.as_fd())
-                    && secret::is_secret(&real)
-                {
-                    return Err(SourceError::Secret);
-                }
-                self.read_fd(self.root.reopen(fd, path, READ)?)
-            }
-            _ => Err(SourceError::NotRegularFile),
-        }
-    }
-
-    fn check_size(&self, st: &Stat) -> Result<(), SourceError> {
-        if FileType::from_raw_mode(st.st_mode) != FileType::RegularFile {
-            return Err(SourceError::NotRegularFile);
-        }
-        if u64::try_from(st.st_size).unwrap_or(u64::MAX) > self.limits.file_bytes {
-            return Err(SourceError::TooLarge);
-        }
-        Ok(())
-    }
-
-    fn read_fd(&self, fd: OwnedFd) -> Result<FileBytes, SourceError> {
-        let st = rustix::fs::fstat(&fd)?;
-        self.check_size(&st)?;
-        let size = usize::try_from(st.st_size).unwrap_or(0);
-        let mut bytes = Vec::with_capacity(size + 1);
-        loop {
-            if bytes.len() == bytes.capacity() {
-                bytes.reserve(4096);
-            }
-            match rustix::io::read(&fd, rustix::buffer::spare_capacity(&mut bytes)) {
-                Ok(0) => break,
-                // A file that was read to its size is read whole, unless it
-                // grows right now; then the next scan sees the rest.
-                Ok(_) if bytes.len() == size => break,
-                Ok(_) if bytes.len() as u64 > self.limits.file_bytes => return Err(SourceError::TooLarge),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        if secret::looks_like_a_key(&bytes) {
-            return Err(SourceError::Secret);
-        }
-        Ok(FileBytes { bytes, id: FileId { dev: st.st_dev, ino: st.st_ino } })
-    }
-
-    /// A folder of the root, opened for looking things up in it.
-    fn dir(&self, path: &[u8]) -> Result<Arc<OwnedFd>, SourceError> {
-        if let Some(d) = self.state().dirs.get(path) {
-            return Ok(d.clone());
-        }
-        let fd = self.root.resolve(path)?;
-        if FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) != FileType::Directory {
-            return Err(SourceError::NotFound);
-        }
-        if let Some(real) = self.root.real_path(fd.as_fd())
-            && secret::is_secret(&[real.as_slice(), b"/"].concat())
-        {
-            return Err(SourceError::Secret);
-        }
-        let fd = Arc::new(fd);
-        let mut st = self.state();
-        if st.dirs.len() >= KEEP_DIRS {
-            st.dirs.clear();
-        }
-        st.dirs.insert(path.to_vec(), fd.clone());
-        Ok(fd)
     }
 
     /// What stands at a path.
     pub fn kind(&self, path: &[u8]) -> Result<Kind, SourceError> {
-        let st = rustix::fs::fstat(self.root.resolve(path)?)?;
-        Ok(match FileType::from_raw_mode(st.st_mode) {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Dir,
-            _ => Kind::Other,
-        })
+        self.disk.kind(path)
     }
 
     /// Whether a regular file stands there.
@@ -349,35 +249,8 @@ impl Source {
 
     /// Names in a folder, hidden ones included, in byte order.
     pub fn list(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
-        let mut names = self.scan_dir(path, |_| true)?;
+        let mut names = self.disk.scan_dir(path, |_| true)?;
         names.sort_unstable();
-        Ok(names)
-    }
-
-    fn scan_dir(&self, path: &[u8], want: impl Fn(&[u8]) -> bool) -> Result<Vec<Vec<u8>>, SourceError> {
-        self.check_time()?;
-        let dir = self.dir(path)?;
-        let fd = rustix::fs::openat(
-            &dir,
-            ".",
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        let mut names = Vec::new();
-        for (i, entry) in Dir::new(fd)?.enumerate() {
-            if i % 4096 == 4095 {
-                self.check_time()?;
-            }
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." || !want(name) {
-                continue;
-            }
-            if names.len() as u64 >= self.limits.files {
-                return Err(SourceError::FileLimit);
-            }
-            names.push(name.to_vec());
-        }
         Ok(names)
     }
 
@@ -385,17 +258,14 @@ impl Source {
     /// brackets match within one path component, a leading dot only
     /// literally, a backslash quotes. No match is an empty list.
     pub fn glob(&self, pattern: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
-        glob::expand(self, pattern)
+        glob::expand(&self.disk, pattern)
     }
 }
 
-const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
-
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&b| b == b'/') {
-        Some(i) => (&path[..=i], &path[i + 1..]),
-        None => (b"/", path),
-    }
+/// A poisoned lock only means that another thread panicked between two
+/// inserts of a cache; what is in it is still true.
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

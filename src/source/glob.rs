@@ -4,7 +4,8 @@
 //! rules. Crates for this match hidden files with `*`, lose names that are no
 //! UTF-8 or do not know `[^a]`.
 
-use super::{Source, SourceError};
+use super::SourceError;
+use super::disk::Disk;
 
 /// Whether a path is a pattern at all: nginx looks for `*`, `?` and `[` only.
 pub fn has_magic(pattern: &[u8]) -> bool {
@@ -139,7 +140,7 @@ fn unescape(part: &[u8]) -> Vec<u8> {
 
 /// Expands a pattern below the root. A folder that may not be read matches
 /// nothing in glob(3); here it is an error, since sites may be behind it.
-pub(super) fn expand(src: &Source, pattern: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
+pub(super) fn expand(src: &Disk, pattern: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
     let parts: Vec<&[u8]> = pattern.split(|&b| b == b'/').filter(|p| !p.is_empty()).collect();
     let mut found: Vec<Vec<u8>> = vec![Vec::new()];
     for (i, part) in parts.iter().enumerate() {
@@ -181,13 +182,4 @@ pub(super) fn expand(src: &Source, pattern: &[u8]) -> Result<Vec<Vec<u8>>, Sourc
     }
     found.sort_unstable();
     Ok(found)
-}
-
-impl Source {
-    /// Whether the folder has an entry of that name, whatever it is.
-    fn entry_exists(&self, path: &[u8]) -> bool {
-        let (dir, name) = super::split(path);
-        self.dir(dir)
-            .is_ok_and(|d| rustix::fs::statat(&d, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok())
-    }
 }

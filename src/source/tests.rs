@@ -3,6 +3,8 @@
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
+use rustix::fs::FileType;
+
 use super::*;
 
 struct Tmp {
@@ -259,4 +261,48 @@ fn paths_fold_as_text() {
     for (p, want) in [("/a/../b//c/.", "/b/c"), ("/../..", "/"), ("a/b", "/a/b"), ("", "/")] {
         assert_eq!(decode(&fold(p.as_bytes())), want);
     }
+}
+
+#[test]
+fn a_long_list_read_ahead_is_what_reading_in_turn_is() {
+    let t = Tmp::new();
+    let paths: Vec<Vec<u8>> = (0..300)
+        .map(|i| {
+            let name = format!("c/{i:03}");
+            match i {
+                7 => rustix::fs::mknodat(
+                    rustix::fs::CWD,
+                    t.root().join(&name),
+                    FileType::Fifo,
+                    0o666.into(),
+                    0,
+                )
+                .unwrap(),
+                8 => drop(t.link(&name, "/etc/shadow")),
+                9 => {}
+                10 => drop(t.file(&name, &"x".repeat(400 << 10))),
+                11 => drop(t.file(&name, &"x".repeat(900 << 10))),
+                _ => drop(t.file(&name, &name)),
+            }
+            format!("/{name}").into_bytes()
+        })
+        .collect();
+    t.file("etc/shadow", "secret").file("other", "other");
+    let limits = Limits { file_bytes: 800 << 10, ..Limits::default() };
+    let ahead = Source::open(&t.root(), limits).unwrap();
+    let turn = Source::open(&t.root(), limits).unwrap();
+    ahead.read_ahead(paths.iter().map(Vec::as_slice));
+    for (i, p) in paths.iter().enumerate() {
+        let of = |s: &Source| s.read(p).map(|f| (f.bytes.clone(), f.id));
+        assert_eq!(of(&ahead), of(&turn), "{i}");
+        // Files that no list names come in between.
+        assert_eq!(text(&ahead, "/other").unwrap(), "other");
+        // Skipping one leaves the rest to be read in turn.
+        if i == 200 {
+            let skipped = Source::open(&t.root(), limits).unwrap();
+            skipped.read_ahead(paths.iter().map(Vec::as_slice));
+            assert!(skipped.read(&paths[20]).is_ok() && skipped.read(&paths[0]).is_ok());
+        }
+    }
+    assert_eq!(ahead.files_read(), 600);
 }

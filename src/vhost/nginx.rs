@@ -286,6 +286,7 @@ impl<'a> Reader<'a> {
                 let left = self.src.limits().files.saturating_sub(self.src.files_read() + self.pending);
                 found.truncate(usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1));
                 self.pending += found.len() as u64;
+                self.src.read_ahead(found.iter().map(Vec::as_slice));
                 if let Some(frame) = self.frames.last_mut() {
                     frame.pending = found.into_iter();
                     frame.line = line;

@@ -127,6 +127,7 @@ impl Walk<'_> {
             }
             found = next;
         }
+        self.src.read_ahead(found.iter().map(|i| i.path.as_slice()));
         let mut items = Items::new(optional, includer, line);
         for item in found.iter().rev() {
             items.push(&[&item.path], item.literal);
