@@ -1,4 +1,6 @@
-//! 10,000 names against knot on loopback: hickory alone, then exposures.
+//! 10,000 names against knot on loopback: hickory alone, then exposures, then
+//! a whole audit (10,000 vhost files read, resolved, looked up in a provider's
+//! file, judged).
 //!
 //! `cargo bench --bench resolve [-- NAMES]`; needs `knotd`. hickory alone asks
 //! the same questions (A and AAAA of each name) with the same number of names
@@ -8,11 +10,13 @@
 #![allow(missing_docs, clippy::print_stdout)]
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use beian::audit::{self, Request, Unwatched};
+use beian::config::Config;
 use beian::facts::{ExposureState, Server};
 use beian::names::{NameClass, Target, classify};
 use beian::resolve::{NAMES_AT_A_TIME, OwnAddresses, Resolver};
@@ -130,6 +134,52 @@ async fn exposures(port: u16, names: &[Target]) -> anyhow::Result<(Duration, usi
     Ok((time, out.iter().filter(|e| sure(e.state) && e.why.is_none()).count()))
 }
 
+/// 10,000 nginx vhost files and a provider's filing database.
+struct Tree {
+    dir: tempfile::TempDir,
+}
+
+impl Tree {
+    fn of(names: &[Target]) -> anyhow::Result<Tree> {
+        let dir = tempfile::tempdir()?;
+        let conf = dir.path().join("etc/nginx/conf.d");
+        std::fs::create_dir_all(&conf)?;
+        std::fs::write(
+            dir.path().join("etc/nginx/nginx.conf"),
+            "events {}\nhttp {\n    include conf.d/*.conf;\n}\n",
+        )?;
+        for t in names {
+            let n = &t.name;
+            let text = format!("server {{\n    listen 80;\n    server_name {n};\n    root /www/{n};\n}}\n");
+            std::fs::write(conf.join(format!("{n}.conf")), text)?;
+        }
+        let csv = "域名,主体备案号,接入状态\nexample.com,蜀ICP备00000001号,已接入\n";
+        std::fs::write(dir.path().join("filings.csv"), csv)?;
+        Ok(Tree { dir })
+    }
+}
+
+async fn whole_audit(port: u16, tree: &Tree) -> anyhow::Result<(Duration, usize)> {
+    let cfg = Config::load_with(Some(&empty_settings(tree)?), Vec::new())?;
+    let registry = format!("file:{}", tree.dir.path().join("filings.csv").display());
+    let request = Request {
+        root: Some(tree.dir.path().to_path_buf()),
+        addresses: vec![IpAddr::from([203, 0, 113, 10])],
+        resolvers: vec![SocketAddr::from(([127, 0, 0, 1], port))],
+        registries: cfg.pick_registries(&[registry])?,
+        ..Request::default()
+    };
+    let begin = Instant::now();
+    let report = audit::run(&cfg, &request, &Unwatched).await?;
+    Ok((begin.elapsed(), report.summary.compliant))
+}
+
+fn empty_settings(tree: &Tree) -> anyhow::Result<PathBuf> {
+    let path = tree.dir.path().join("agent.toml");
+    std::fs::write(&path, "")?;
+    Ok(path)
+}
+
 fn main() -> anyhow::Result<()> {
     let count = std::env::args().skip(1).find_map(|a| a.parse().ok()).unwrap_or(10_000);
     let knot = Knot::start(count)?;
@@ -138,15 +188,19 @@ fn main() -> anyhow::Result<()> {
         .filter_map(|c| if let NameClass::Judged(t) = c { Some(t) } else { None })
         .collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let tree = Tree::of(&names)?;
     for round in 1..=3 {
         let (alone, found) = runtime.block_on(hickory_alone(knot.port, &names, NAMES_AT_A_TIME))?;
         let (ours, sure) = runtime.block_on(exposures(knot.port, &names))?;
+        let (audit, compliant) = runtime.block_on(whole_audit(knot.port, &tree))?;
+        let ratio = |d: Duration| d.as_secs_f64() / alone.as_secs_f64();
         println!(
-            "round {round}: {count} names, hickory alone {alone:.2?} ({found} answered), exposures {ours:.2?} ({sure} sure), ratio {:.2}",
-            ours.as_secs_f64() / alone.as_secs_f64()
+            "round {round}: {count} names, hickory alone {alone:.2?}, exposures {ours:.2?} (ratio {:.2}), whole audit {audit:.2?} (ratio {:.2})",
+            ratio(ours),
+            ratio(audit)
         );
-        if found != count || sure != count {
-            bail!("a name failed");
+        if found != count || sure != count || compliant != count {
+            bail!("a name failed: {found} answered, {sure} sure, {compliant} compliant of {count}");
         }
     }
     Ok(())

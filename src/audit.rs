@@ -82,6 +82,7 @@ pub fn scan(cfg: &Config, req: &Request) -> anyhow::Result<Scan> {
     }
     let mut scan = Scan::default();
     for (server, path) in &req.entries {
+        src.next_tree();
         let entry =
             Entry { path: path.as_bytes().to_vec(), args: discover::args_of(&req.server_args, *server) };
         scan.extend(vhost::read(&src, *server, &entry));

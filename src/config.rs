@@ -83,7 +83,7 @@ pub struct Limits {
     pub file_bytes: u64,
     /// How deep includes may be nested; readers keep the count.
     pub include_depth: u32,
-    /// Files read in one scan, repeated reads included.
+    /// Files read of one server's tree, repeated reads included.
     pub files: u64,
     /// Time for one scan.
     pub time: Duration,

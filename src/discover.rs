@@ -13,6 +13,7 @@ use crate::vhost::{self, Entry};
 pub fn scan(src: &Source, args: &[(Server, String)]) -> Scan {
     let mut scan = Scan::default();
     for (server, path) in layouts::find(src) {
+        src.next_tree();
         scan.extend(vhost::read(src, server, &Entry { path, args: args_of(args, server) }));
     }
     scan

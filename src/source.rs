@@ -190,7 +190,13 @@ impl Source {
         self.disk.limits()
     }
 
-    /// Files read so far, repeated reads included.
+    /// Another tree begins: files are counted anew, so that one tree of
+    /// include bombs does not hide the sites of the next. The time goes on.
+    pub fn next_tree(&self) {
+        self.files.store(0, Ordering::Relaxed);
+    }
+
+    /// Files of this tree read so far, repeated reads included.
     pub fn files_read(&self) -> u64 {
         self.files.load(Ordering::Relaxed)
     }

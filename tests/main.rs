@@ -13,5 +13,6 @@ mod differential;
 mod dns;
 mod flow;
 mod harness;
+mod promises;
 mod registries;
 mod scenarios;
