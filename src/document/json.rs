@@ -1,9 +1,9 @@
-//! JSON for machines: the facts as they are, indented, streamed.
+//! JSON for machines: the facts as they are, streamed.
 
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+use serde_json::ser::{Formatter, Serializer};
 
 use super::visible::is_deceptive;
 
@@ -13,15 +13,54 @@ pub fn write_json<T: Serialize + ?Sized>(out: &mut dyn Write, value: &T) -> io::
     // A buffer of a known type: a string is many small writes, and each would
     // be a virtual call.
     let mut out = BufWriter::with_capacity(1 << 16, out);
-    let mut ser = Serializer::with_formatter(&mut out, Plain(PrettyFormatter::with_indent(b" ")));
+    let mut ser = Serializer::with_formatter(&mut out, Plain { depth: 0, filled: false });
     value.serialize(&mut ser).map_err(io::Error::from)?;
     out.write_all(b"\n")?;
     out.flush()
 }
 
-struct Plain<'a>(PrettyFormatter<'a>);
+/// The outer two levels are indented, and what lies deeper is one line each: a
+/// site, a row or a problem is a line that `grep` finds, and a report of 10,000
+/// of them is not mostly blanks.
+struct Plain {
+    depth: usize,
+    /// The innermost open list or object has something in it.
+    filled: bool,
+}
 
-impl Formatter for Plain<'_> {
+impl Plain {
+    const INDENTED: usize = 2;
+
+    fn open<W: ?Sized + Write>(&mut self, w: &mut W, bracket: u8) -> io::Result<()> {
+        self.depth += 1;
+        self.filled = false;
+        w.write_all(&[bracket])
+    }
+
+    fn close<W: ?Sized + Write>(&mut self, w: &mut W, bracket: u8) -> io::Result<()> {
+        self.depth = self.depth.saturating_sub(1);
+        if self.filled && self.depth < Plain::INDENTED {
+            self.line(w)?;
+        }
+        self.filled = true;
+        w.write_all(&[bracket])
+    }
+
+    fn item<W: ?Sized + Write>(&mut self, w: &mut W, first: bool) -> io::Result<()> {
+        if !first {
+            w.write_all(b",")?;
+        }
+        self.filled = true;
+        if self.depth <= Plain::INDENTED { self.line(w) } else { Ok(()) }
+    }
+
+    fn line<W: ?Sized + Write>(&self, w: &mut W) -> io::Result<()> {
+        const BREAK: &[u8] = b"\n  ";
+        w.write_all(BREAK.get(..=self.depth).unwrap_or(BREAK))
+    }
+}
+
+impl Formatter for Plain {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, w: &mut W, s: &str) -> io::Result<()> {
         // Nearly every string; control characters are escaped before this.
         if s.is_ascii() && !s.contains('\x7f') {
@@ -39,30 +78,24 @@ impl Formatter for Plain<'_> {
         w.write_all(rest.as_bytes())
     }
     fn begin_array<W: ?Sized + Write>(&mut self, w: &mut W) -> io::Result<()> {
-        self.0.begin_array(w)
+        self.open(w, b'[')
     }
     fn end_array<W: ?Sized + Write>(&mut self, w: &mut W) -> io::Result<()> {
-        self.0.end_array(w)
+        self.close(w, b']')
     }
     fn begin_array_value<W: ?Sized + Write>(&mut self, w: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(w, first)
-    }
-    fn end_array_value<W: ?Sized + Write>(&mut self, w: &mut W) -> io::Result<()> {
-        self.0.end_array_value(w)
+        self.item(w, first)
     }
     fn begin_object<W: ?Sized + Write>(&mut self, w: &mut W) -> io::Result<()> {
-        self.0.begin_object(w)
+        self.open(w, b'{')
     }
     fn end_object<W: ?Sized + Write>(&mut self, w: &mut W) -> io::Result<()> {
-        self.0.end_object(w)
+        self.close(w, b'}')
     }
     fn begin_object_key<W: ?Sized + Write>(&mut self, w: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(w, first)
+        self.item(w, first)
     }
     fn begin_object_value<W: ?Sized + Write>(&mut self, w: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(w)
-    }
-    fn end_object_value<W: ?Sized + Write>(&mut self, w: &mut W) -> io::Result<()> {
-        self.0.end_object_value(w)
+        w.write_all(if self.depth <= Plain::INDENTED { b": " } else { b":" })
     }
 }
