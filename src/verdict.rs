@@ -4,7 +4,7 @@
 //! unknown filing is `unconfirmed` whatever the exposure, an unknown exposure
 //! is `unconfirmed` for every cause.
 
-use crate::facts::{AccessState, ExposureState, Filing, FilingState, Reason, Row, Verdict};
+use crate::facts::{AccessState, ExposureState, Filing, FilingState, Reason, Verdict};
 
 /// The row of the table that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,18 +78,6 @@ pub fn connected_before_filing(filing: &Filing, exposed_on: Option<&str>) -> boo
             .as_deref()
             .is_some_and(|approved| approved.len() == 10 && approved > exposed_on),
         FilingState::SuspectedNotFiled | FilingState::Unknown => false,
-    }
-}
-
-/// The exit code of a report (design.md, contract-details Q1 and Q2).
-pub fn exit_code(rows: &[Row], findings: usize, complete: bool, strict: bool) -> u8 {
-    let any = |v: Verdict| rows.iter().any(|r| r.verdict == v);
-    if any(Verdict::Violation) || any(Verdict::Suspected) || (strict && findings > 0) {
-        1
-    } else if !complete || any(Verdict::Unconfirmed) {
-        3
-    } else {
-        0
     }
 }
 
