@@ -41,6 +41,13 @@ impl Drop for Knot {
 impl Knot {
     /// A zone with half of its names here, every tenth behind a CNAME.
     fn start(names: usize) -> anyhow::Result<Knot> {
+        // A port that is free for UDP may be taken for TCP: then another one.
+        (0..20)
+            .find_map(|_| Knot::try_start(names).transpose())
+            .unwrap_or_else(|| bail!("knotd finds no port"))
+    }
+
+    fn try_start(names: usize) -> anyhow::Result<Option<Knot>> {
         let dir = tempfile::tempdir()?;
         let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut zone = String::from(
@@ -64,16 +71,18 @@ impl Knot {
         );
         let path = dir.path().join("knot.conf");
         std::fs::write(&path, conf)?;
-        let child = knotd(&path)?;
-        let knot = Knot { child, port, _dir: dir };
+        let mut knot = Knot { child: knotd(&path)?, port, _dir: dir };
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.set_read_timeout(Some(Duration::from_millis(200)))?;
         let question = b"\x12\x34\0\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x06\0\x01";
         for _ in 0..50 {
+            if knot.child.try_wait()?.is_some() {
+                return Ok(None);
+            }
             socket.send_to(question, ("127.0.0.1", port))?;
             let mut answer = [0; 512];
             if socket.recv(&mut answer).is_ok() && answer[3] & 15 == 0 {
-                return Ok(knot);
+                return Ok(Some(knot));
             }
             std::thread::sleep(Duration::from_millis(100));
         }

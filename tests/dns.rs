@@ -371,7 +371,13 @@ struct Knot {
 }
 
 impl Knot {
+    /// A port that is free for UDP may be taken for TCP, were it only by a
+    /// connection of another test that ended a moment ago: then another one.
     fn start(zone: &str) -> Knot {
+        (0..20).find_map(|_| Knot::try_start(zone)).expect("knotd finds no port, or is not installed")
+    }
+
+    fn try_start(zone: &str) -> Option<Knot> {
         let dir = tempfile::tempdir().unwrap();
         let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         std::fs::write(dir.path().join("zone"), zone).unwrap();
@@ -383,9 +389,18 @@ impl Knot {
              zone:\n  - domain: example.com\n    storage: \"{d}\"\n    file: zone\n    zonefile-load: whole\n    journal-content: none\n"
         );
         std::fs::write(dir.path().join("knot.conf"), conf).unwrap();
-        let child =
+        let mut child =
             Command::new("/usr/sbin/knotd").arg("-c").arg(dir.path().join("knot.conf")).spawn().unwrap();
-        Knot { _program: Running(child), port, _dir: dir }
+        for _ in 0..100 {
+            if let Ok(Some(_ended)) = child.try_wait() {
+                return None;
+            }
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(Knot { _program: Running(child), port, _dir: dir })
     }
 }
 
