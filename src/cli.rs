@@ -49,15 +49,14 @@ impl Stop {
     }
 }
 
+/// Settings that cannot be used, in the reader's language.
+pub fn bad_settings(lang: crate::config::Lang) -> impl FnOnce(crate::config::ConfigError) -> Stop {
+    move |e| Stop::refuse(e.0.of(lang))
+}
+
 impl From<anyhow::Error> for Stop {
     fn from(e: anyhow::Error) -> Stop {
         Stop::refuse(format!("{e:#}"))
-    }
-}
-
-impl From<crate::config::ConfigError> for Stop {
-    fn from(e: crate::config::ConfigError) -> Stop {
-        Stop::refuse(e)
     }
 }
 

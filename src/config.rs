@@ -16,8 +16,8 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 pub use raw::{Raw, parse_resolver};
-pub use registry::{HashOrder, Negative, Rate, Registry, RegistryKind, Secret};
-pub use units::{parse_duration, show_duration};
+pub use registry::{HashOrder, Negative, PRESETS, Rate, Registry, RegistryKind, Secret};
+pub use units::parse_duration;
 
 /// Where the packages put the settings.
 pub const DEFAULT_PATH: &str = "/etc/beian/agent.toml";
@@ -25,12 +25,42 @@ pub const DEFAULT_PATH: &str = "/etc/beian/agent.toml";
 /// Why the settings cannot be used: one line that says what to change. Never
 /// quotes a value that may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(pub String);
+#[error("{}", .0.en)]
+pub struct ConfigError(pub Text);
 
 impl ConfigError {
-    fn new(msg: impl Into<String>) -> Self {
-        ConfigError(msg.into())
+    fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        ConfigError(Text::new(en, zh))
+    }
+
+    /// The same with a place (a file, a key) before it.
+    fn at(place: impl std::fmt::Display, what: Text) -> Self {
+        ConfigError(what.at(place))
+    }
+}
+
+/// One sentence in both languages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// English.
+    pub en: String,
+    /// Chinese.
+    pub zh: String,
+}
+
+impl Text {
+    /// Both at once, so that neither is forgotten.
+    pub fn new(en: impl Into<String>, zh: impl Into<String>) -> Text {
+        Text { en: en.into(), zh: zh.into() }
+    }
+
+    /// The sentence in one language.
+    pub fn of(&self, lang: Lang) -> &str {
+        lang.pick(&self.zh, &self.en)
+    }
+
+    fn at(self, place: impl std::fmt::Display) -> Text {
+        Text { en: format!("{place}: {}", self.en), zh: format!("{place}：{}", self.zh) }
     }
 }
 
@@ -177,7 +207,7 @@ pub struct Config {
     /// Exempted names.
     pub exempt: Vec<Exempt>,
     /// What should be known, but stops nothing: one sentence each.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Text>,
     /// As typed, defaults filled in; what `config show` prints.
     pub raw: Raw,
     /// The files that were read, in order.
@@ -211,10 +241,17 @@ impl Config {
                 Some(path) => Registry::provider_file(path)?,
                 None => self.registries.iter().find(|r| r.name == *w).cloned().ok_or_else(|| {
                     let known: Vec<&str> = self.registries.iter().map(|r| r.name.as_str()).collect();
-                    ConfigError::new(format!(
-                        "--registry {w}: no [[registry]] of that name; configured: {}; a provider's file is given as file:PATH",
-                        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-                    ))
+                    let known = known.join(", ");
+                    ConfigError::new(
+                        format!(
+                            "--registry {w}: no [[registry]] of that name; configured: {}; a provider's file is given as file:PATH",
+                            if known.is_empty() { "none" } else { &known }
+                        ),
+                        format!(
+                            "--registry {w}：没有这个名字的 [[registry]]；已配置：{}；接入商备案库文件写作 file:路径",
+                            if known.is_empty() { "无" } else { &known }
+                        ),
+                    )
                 })?,
             };
             if !out.iter().any(|r| r.name == reg.name) {

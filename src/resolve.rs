@@ -34,6 +34,11 @@ use judge::Lead;
 /// (`benches/resolve.rs`), and every question needs a socket of its own.
 pub const NAMES_AT_A_TIME: usize = 64;
 
+/// The CDN and WAF suffixes that are built in (contract-details Q17).
+pub fn built_in_cdn_suffixes() -> impl Iterator<Item = &'static str> {
+    cdn::built_in()
+}
+
 /// Asks DNS.
 pub struct Resolver {
     asker: Asker,

@@ -30,12 +30,13 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
     cli::start_logs(&call);
     let cfg = match early.settings {
         // The first look takes no grammar into account; the parser decides.
-        read if early.config == call.config => read?,
-        _ => Config::load(call.config.as_deref())?,
-    };
+        read if early.config == call.config => read,
+        _ => Config::load(call.config.as_deref()),
+    }
+    .map_err(cli::bad_settings(lang))?;
     if !matches!(call.command, Command::ConfigCheck | Command::ConfigShow) {
         for warning in &cfg.warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!("{}", warning.en);
         }
     }
 

@@ -171,7 +171,7 @@ fn entry(s: &str) -> Result<(Server, String), String> {
 }
 
 fn resolver(s: &str) -> Result<SocketAddr, String> {
-    parse_resolver(s).map_err(|e| e.to_string())
+    parse_resolver(s).map_err(|_| "IP:PORT, 127.0.0.1:53".to_owned())
 }
 
 /// The definition, for parsing, help, completions and the manual's test.

@@ -4,12 +4,13 @@ use clap_complete::Shell;
 use serde::Serialize;
 
 use crate::audit::Request;
-use crate::config::{Config, Lang};
+use crate::config::{Config, Lang, PRESETS};
 use crate::document::{self, Circumstances};
 use crate::facts::{Problem, Report, SITES_SCHEMA, Scan, Server, Site};
 use crate::names::{NameClass, classify};
+use crate::resolve;
 
-use super::{Format, INCOMPLETE, OK, Output, Pass, Stop, args, exit_code, names_file, output};
+use super::{Format, INCOMPLETE, OK, Output, Pass, Stop, args, bad_settings, exit_code, names_file, output};
 
 /// What to read and whom to ask.
 pub fn request(pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Result<Request, Stop> {
@@ -21,7 +22,7 @@ pub fn request(pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Res
         only: only.map(str::to_owned),
         addresses: pass.addresses.clone(),
         resolvers: pass.resolvers.clone(),
-        registries: cfg.pick_registries(&pass.registries)?,
+        registries: cfg.pick_registries(&pass.registries).map_err(bad_settings(lang))?,
     })
 }
 
@@ -129,7 +130,7 @@ fn beside_csv(findings: usize, problems: usize) {
 pub fn config_check(cfg: &Config, lang: Lang) -> Result<u8, Stop> {
     output::to_stdout(|w| {
         for warning in &cfg.warnings {
-            writeln!(w, "{}{}", lang.pick("注意：", "warning: "), document::visible(warning))?;
+            writeln!(w, "{}{}", lang.pick("注意：", "warning: "), document::visible(warning.of(lang)))?;
         }
         let files: Vec<String> = cfg.files.iter().map(|f| f.display().to_string()).collect();
         let files = if files.is_empty() {
@@ -163,10 +164,18 @@ pub fn config_show(cfg: &Config, lang: Lang) -> Result<u8, Stop> {
             }
         }
         for warning in &cfg.warnings {
-            writeln!(w, "# {}{}", lang.pick("注意：", "warning: "), document::visible(warning))?;
+            writeln!(w, "# {}{}", lang.pick("注意：", "warning: "), document::visible(warning.of(lang)))?;
         }
         writeln!(w)?;
-        w.write_all(toml.as_bytes())
+        w.write_all(toml.as_bytes())?;
+        // What is built in decides verdicts too.
+        let presets = PRESETS.join(" ");
+        writeln!(w, "\n# {}{presets}", lang.pick("内置的 json_api 预设：", "built-in json_api presets: "))?;
+        writeln!(w, "# {}", lang.pick("内置的 CDN/WAF 域名后缀：", "built-in CDN and WAF suffixes:"))?;
+        for suffix in resolve::built_in_cdn_suffixes() {
+            writeln!(w, "#   {suffix}")?;
+        }
+        Ok(())
     })?;
     Ok(OK)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::registry::{HashOrder, Negative, Registry, Secret};
 use super::units::parse_duration;
-use super::{Config, ConfigError, DEFAULT_PATH, Exempt, Hub, Lang, Limits, Resolver, Serve};
+use super::{Config, ConfigError, DEFAULT_PATH, Exempt, Hub, Lang, Limits, Resolver, Serve, Text};
 
 /// The file as typed, defaults filled in. Unknown keys are errors.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -180,11 +180,11 @@ pub(super) fn layers(
     match std::fs::read_to_string(main) {
         Ok(text) => texts.push((main.to_path_buf(), text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && path.is_none() => {}
-        Err(e) => return Err(ConfigError::new(format!("{}: {e}", main.display()))),
+        Err(e) => return Err(ConfigError::at(main.display(), io_text(&e))),
     }
     for file in conf_d(main)? {
-        let text = std::fs::read_to_string(&file)
-            .map_err(|e| ConfigError::new(format!("{}: {e}", file.display())))?;
+        let text =
+            std::fs::read_to_string(&file).map_err(|e| ConfigError::at(file.display(), io_text(&e)))?;
         texts.push((file, text));
     }
     for (file, text) in texts {
@@ -193,20 +193,23 @@ pub(super) fn layers(
             match table.remove(key) {
                 Some(toml::Value::Array(items)) => lists.entry(key).or_default().extend(items),
                 Some(_) => {
-                    return Err(ConfigError::new(format!(
-                        "{}: {key} is written as [[{key}]]",
-                        file.display()
-                    )));
+                    return Err(ConfigError::at(
+                        file.display(),
+                        Text::new(
+                            format!("{key} is written as [[{key}]]"),
+                            format!("{key} 要写成 [[{key}]]"),
+                        ),
+                    ));
                 }
                 None => {}
             }
         }
         // Each file by itself first, so that the error names the file.
         if let Err(e) = toml::Value::Table(table.clone()).try_into::<Raw>() {
-            return Err(ConfigError::new(format!("{}: {}", file.display(), one_line(e.message()))));
+            return Err(ConfigError::at(file.display(), serde_text(&one_line(e.message()))));
         }
         let layer = config::Config::try_from(&table)
-            .map_err(|e| ConfigError::new(format!("{}: {e}", file.display())))?;
+            .map_err(|e| ConfigError::at(file.display(), serde_text(&one_line(&e.to_string()))))?;
         builder = builder.add_source(layer);
         files.push(file);
     }
@@ -215,9 +218,10 @@ pub(super) fn layers(
     for (k, v) in env {
         if let Some(rest) = k.strip_prefix(REGISTRY_PREFIX) {
             if !(rest.ends_with("__KEY") || rest.ends_with("__PASSWORD")) {
-                return Err(ConfigError::new(format!(
-                    "{k}: of a registry the environment gives only __KEY and __PASSWORD"
-                )));
+                return Err(ConfigError::new(
+                    format!("{k}: of a registry the environment gives only __KEY and __PASSWORD"),
+                    format!("{k}：环境变量只能给出某个来源的 __KEY 和 __PASSWORD"),
+                ));
             }
             secrets.0.insert(rest.to_owned(), Secret::new(v));
         } else if k.starts_with(PREFIX) {
@@ -234,8 +238,9 @@ pub(super) fn layers(
         source = source.with_list_parse_key(key);
     }
     let merged =
-        builder.add_source(source).build().map_err(|e| ConfigError::new(one_line(&e.to_string())))?;
-    let mut raw: Raw = merged.try_deserialize().map_err(|e| ConfigError::new(one_line(&e.to_string())))?;
+        builder.add_source(source).build().map_err(|e| ConfigError(serde_text(&one_line(&e.to_string()))))?;
+    let mut raw: Raw =
+        merged.try_deserialize().map_err(|e| ConfigError(serde_text(&one_line(&e.to_string()))))?;
     let mut take = |key: &str| lists.remove(key).unwrap_or_default();
     for item in take("registry") {
         raw.registry.push(typed(item, "registry")?);
@@ -252,11 +257,11 @@ fn typed<T: for<'de> Deserialize<'de>>(item: toml::Value, key: &str) -> Result<T
     item.try_into().map_err(|e: toml::de::Error| {
         let message = one_line(e.message());
         let message = if message.starts_with("unknown field") || message.starts_with("missing field") {
-            message
+            serde_text(&message)
         } else {
-            "a value has the wrong type".to_owned()
+            Text::new("a value has the wrong type", "有一个值的类型不对")
         };
-        ConfigError::new(format!("[[{key}]] {name}: {message}"))
+        ConfigError::at(format_args!("[[{key}]] {name}"), message)
     })
 }
 
@@ -264,8 +269,39 @@ fn typed<T: for<'de> Deserialize<'de>>(item: toml::Value, key: &str) -> Result<T
 fn parse_toml(file: &Path, text: &str) -> Result<toml::Table, ConfigError> {
     text.parse::<toml::Table>().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-        ConfigError::new(format!("{}:{line}: no valid TOML ({})", file.display(), one_line(e.message())))
+        {
+            let what = one_line(e.message());
+            ConfigError::at(
+                format_args!("{}:{line}", file.display()),
+                Text::new(format!("no valid TOML ({what})"), format!("不是有效的 TOML（{what}）")),
+            )
+        }
     })
+}
+
+fn io_text(e: &std::io::Error) -> Text {
+    use std::io::ErrorKind;
+    let zh = match e.kind() {
+        ErrorKind::NotFound => "没有这个文件".to_owned(),
+        ErrorKind::PermissionDenied => "没有读取权限".to_owned(),
+        _ => format!("读不了（{e}）"),
+    };
+    Text::new(e.to_string(), zh)
+}
+
+/// What serde says of a key: its own sentence is English only.
+fn serde_text(en: &str) -> Text {
+    let mut quoted = en.split('`').skip(1).step_by(2);
+    let zh = if en.starts_with("unknown field") {
+        let key = quoted.next().unwrap_or_default();
+        let known: Vec<&str> = quoted.collect();
+        format!("不认识的键 {key}；可用的有 {}", known.join("、"))
+    } else if en.starts_with("missing field") {
+        format!("缺少键 {}", quoted.next().unwrap_or_default())
+    } else {
+        format!("有一个值不对（{en}）")
+    };
+    Text::new(en, zh)
 }
 
 fn one_line(s: &str) -> String {
@@ -279,7 +315,7 @@ fn conf_d(main: &Path) -> Result<Vec<PathBuf>, ConfigError> {
         Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
             return Ok(Vec::new());
         }
-        Err(e) => return Err(ConfigError::new(format!("{}: {e}", dir.display()))),
+        Err(e) => return Err(ConfigError::at(dir.display(), io_text(&e))),
     };
     let mut files: Vec<PathBuf> = entries
         .filter_map(Result::ok)
@@ -295,28 +331,33 @@ fn conf_d(main: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 
 impl Raw {
     pub(super) fn check(self, secrets: &SecretsFromEnvironment) -> Result<Config, ConfigError> {
-        let duration =
-            |key: &str, s: &str| parse_duration(s).map_err(|e| ConfigError::new(format!("{key}: {e}")));
+        let duration = |key: &str, s: &str| parse_duration(s).map_err(|t| ConfigError::at(key, t));
         let mut warnings = Vec::new();
         let mut registries: Vec<Registry> = Vec::new();
         for r in &self.registry {
             let r = Registry::check(r, secrets, &mut warnings)?;
             if registries.iter().any(|o| o.name == r.name) {
-                return Err(ConfigError::new(format!("[[registry]] {}: this name is there twice", r.name)));
+                return Err(ConfigError::new(
+                    format!("[[registry]] {}: this name is there twice", r.name),
+                    format!("[[registry]] {}：这个名字出现了两次", r.name),
+                ));
             }
             registries.push(r);
         }
         let exempt = self.exempt.iter().map(check_exempt).collect::<Result<_, _>>()?;
         let lang = match self.agent.lang.as_deref() {
             None => None,
-            Some(s) => {
-                Some(Lang::parse(s).ok_or_else(|| ConfigError::new("[agent] lang: \"zh\" or \"en\""))?)
-            }
+            Some(s) => Some(Lang::parse(s).ok_or_else(|| {
+                ConfigError::new("[agent] lang: \"zh\" or \"en\"", "[agent] lang：只能是 \"zh\" 或 \"en\"")
+            })?),
         };
         let mut public_addresses: Vec<IpAddr> = Vec::new();
         for a in &self.server.public_addresses {
             let ip = a.trim().parse().map_err(|_| {
-                ConfigError::new(format!("[server] public_addresses: {a:?} is no IP address"))
+                ConfigError::new(
+                    format!("[server] public_addresses: {a:?} is no IP address"),
+                    format!("[server] public_addresses：{a:?} 不是 IP 地址"),
+                )
             })?;
             public_addresses.push(ip);
         }
@@ -324,20 +365,21 @@ impl Raw {
             .resolver
             .servers
             .iter()
-            .map(|s| parse_resolver(s).map_err(|e| ConfigError::new(format!("[resolver] servers: {e}"))))
+            .map(|s| parse_resolver(s).map_err(|t| ConfigError::at("[resolver] servers", t)))
             .collect::<Result<_, _>>()?;
         if self.resolver.attempts == 0 || self.resolver.attempts > 10 {
-            return Err(ConfigError::new("[resolver] attempts: 1 to 10"));
+            return Err(ConfigError::new("[resolver] attempts: 1 to 10", "[resolver] attempts：1 到 10"));
         }
         let l = &self.limits;
         if l.file_bytes == 0 || l.include_depth == 0 || l.files == 0 || l.seconds == 0 {
-            return Err(ConfigError::new("[limits]: each is more than zero"));
+            return Err(ConfigError::new("[limits]: each is more than zero", "[limits]：每一项都要大于零"));
         }
         let listen = match self.serve.listen.trim() {
             "" => None,
             s => Some(s.parse::<SocketAddr>().map_err(|_| {
                 ConfigError::new(
                     "[serve] listen: an address with port like \"127.0.0.1:9690\", or \"\" for off",
+                    "[serve] listen：带端口的地址，如 \"127.0.0.1:9690\"，或 \"\" 表示关闭",
                 )
             })?),
         };
@@ -352,9 +394,12 @@ impl Raw {
         let hub = Hub {
             url: match self.hub.url.as_deref() {
                 None | Some("") => None,
-                Some(u) => Some(
-                    url::Url::parse(u).map_err(|e| ConfigError::new(format!("[hub] url is no URL ({e})")))?,
-                ),
+                Some(u) => Some(url::Url::parse(u).map_err(|e| {
+                    ConfigError::new(
+                        format!("[hub] url is no URL ({e})"),
+                        format!("[hub] url 不是网址（{e}）"),
+                    )
+                })?),
             },
             ca_file: self.hub.ca_file.clone(),
         };
@@ -362,6 +407,7 @@ impl Raw {
             if s.trim_matches('.').is_empty() {
                 return Err(ConfigError::new(
                     "[exposure] cdn_suffixes: an empty suffix would match every name",
+                    "[exposure] cdn_suffixes：空后缀会匹配所有域名",
                 ));
             }
         }
@@ -399,23 +445,34 @@ impl Raw {
 fn check_exempt(e: &RawExempt) -> Result<Exempt, ConfigError> {
     let name = e.name.trim();
     if name.is_empty() || e.by.trim().is_empty() || e.why.trim().is_empty() {
-        return Err(ConfigError::new(format!(
-            "[[exempt]] {name}: name, by (who) and why are needed, so that every exemption can be accounted for"
-        )));
+        return Err(ConfigError::new(
+            format!(
+                "[[exempt]] {name}: name, by (who) and why are needed, so that every exemption can be accounted for"
+            ),
+            format!("[[exempt]] {name}：要写明 name、by（谁）和 why（为什么），每一项豁免都要有据可查"),
+        ));
     }
     let until = match e.until.as_deref() {
         None => None,
         Some(s) => Some(s.trim().parse::<Date>().map_err(|_| {
-            ConfigError::new(format!("[[exempt]] {name}: until is a date like \"2027-01-31\""))
+            ConfigError::new(
+                format!("[[exempt]] {name}: until is a date like \"2027-01-31\""),
+                format!("[[exempt]] {name}：until 是日期，如 \"2027-01-31\""),
+            )
         })?),
     };
     Ok(Exempt { name: name.to_owned(), by: e.by.clone(), why: e.why.clone(), until })
 }
 
 /// `IP:PORT`, `IP` (port 53), `[IPv6]:PORT`.
-pub fn parse_resolver(s: &str) -> Result<SocketAddr, String> {
+pub fn parse_resolver(s: &str) -> Result<SocketAddr, Text> {
     let s = s.trim();
     s.parse::<SocketAddr>()
         .or_else(|_| s.trim_matches(['[', ']']).parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)))
-        .map_err(|_| format!("{s:?}: write a resolver as IP:PORT, like 127.0.0.1:53"))
+        .map_err(|_| {
+            Text::new(
+                format!("{s:?}: write a resolver as IP:PORT, like 127.0.0.1:53"),
+                format!("{s:?}：解析服务器写作 IP:端口，如 127.0.0.1:53"),
+            )
+        })
 }

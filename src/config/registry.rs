@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
+use super::Text;
 use super::raw::RawRegistry;
 use super::units::parse_duration;
 use super::{ConfigError, raw::SecretsFromEnvironment};
@@ -65,8 +66,13 @@ pub struct Rate {
 }
 
 impl Rate {
-    fn parse(s: &str) -> Result<Rate, String> {
-        let bad = || format!("rate {s:?}: write it like \"5/s\" or \"100/m\"");
+    fn parse(s: &str) -> Result<Rate, Text> {
+        let bad = || {
+            Text::new(
+                format!("rate {s:?}: write it like \"5/s\" or \"100/m\""),
+                format!("rate {s:?}：写法如 \"5/s\" 或 \"100/m\""),
+            )
+        };
         let (n, unit) = s.trim().split_once('/').ok_or_else(bad)?;
         let count: u32 = n.trim().parse().map_err(|_| bad())?;
         let per = match unit.trim() {
@@ -167,7 +173,10 @@ impl Registry {
     /// `--registry file:PATH`: a provider's file that is complete.
     pub(super) fn provider_file(path: &str) -> Result<Registry, ConfigError> {
         if !Path::new(path).is_file() {
-            return Err(ConfigError::new(format!("--registry file:{path}: no such file")));
+            return Err(ConfigError::new(
+                format!("--registry file:{path}: no such file"),
+                format!("--registry file:{path}：没有这个文件"),
+            ));
         }
         let name = format!("file:{path}");
         Ok(Registry {
@@ -185,7 +194,7 @@ impl Registry {
     pub(super) fn check(
         raw: &RawRegistry,
         env: &SecretsFromEnvironment,
-        warnings: &mut Vec<String>,
+        warnings: &mut Vec<Text>,
     ) -> Result<Registry, ConfigError> {
         let name = raw.name.trim();
         if name.is_empty()
@@ -194,10 +203,14 @@ impl Registry {
         {
             return Err(ConfigError::new(
                 "[[registry]] name: up to 64 letters, digits, '-', '_' and '.' are needed, and each name once",
+                "[[registry]] name：要有名字，最多 64 个字母、数字、“-”、“_”、“.”，且不能重名",
             ));
         }
-        let err = |msg: String| ConfigError::new(format!("[[registry]] {name}: {msg}"));
-        let needs = |key: &str| err(format!("kind {} needs {key}", raw.kind));
+        let place = format!("[[registry]] {name}");
+        let err = |en: &str, zh: &str| ConfigError::at(&place, Text::new(en, zh));
+        let needs = |key: &str| {
+            err(&format!("kind {} needs {key}", raw.kind), &format!("kind {} 需要 {key}", raw.kind))
+        };
         let secret = |direct: &Option<Secret>,
                       file: &Option<PathBuf>,
                       what: &str|
@@ -206,11 +219,18 @@ impl Registry {
                 return Ok(Some(s));
             }
             match (direct, file) {
-                (Some(_), Some(_)) => Err(err(format!("{what} and {what}_file: give one of them"))),
+                (Some(_), Some(_)) => Err(err(
+                    &format!("{what} and {what}_file: give one of them"),
+                    &format!("{what} 和 {what}_file：只能写一个"),
+                )),
                 (Some(s), None) => Ok(Some(s.clone())),
                 (None, Some(f)) => {
-                    let text = std::fs::read_to_string(f)
-                        .map_err(|e| err(format!("{what}_file {} cannot be read: {e}", f.display())))?;
+                    let text = std::fs::read_to_string(f).map_err(|e| {
+                        err(
+                            &format!("{what}_file {} cannot be read: {e}", f.display()),
+                            &format!("{what}_file {} 读不了：{e}", f.display()),
+                        )
+                    })?;
                     Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
                 }
                 (None, None) => Ok(None),
@@ -219,10 +239,12 @@ impl Registry {
         let mut plain_beyond_loopback = false;
         let mut url = || -> Result<Url, ConfigError> {
             let text = raw.url.as_deref().ok_or_else(|| needs("url"))?;
-            let url = Url::parse(text).map_err(|e| err(format!("url is no URL ({e})")))?;
+            let url = Url::parse(text)
+                .map_err(|e| err(&format!("url is no URL ({e})"), &format!("url 不是网址（{e}）")))?;
             if !url.username().is_empty() || url.password().is_some() {
                 return Err(err(
-                    "url: credentials do not belong there, use key, user and password".to_owned()
+                    "url: credentials do not belong there, use key, user and password",
+                    "url：账号密码不要写在网址里，用 key、user、password",
                 ));
             }
             match url.scheme() {
@@ -231,21 +253,24 @@ impl Registry {
                 "http" if raw.allow_plain_http => plain_beyond_loopback = true,
                 "http" => {
                     return Err(err(
-                        "url: plain http only to loopback; use https, or allow_plain_http = true where the source offers nothing else"
-                            .to_owned(),
+                        "url: plain http only to loopback; use https, or allow_plain_http = true where the source offers nothing else",
+                        "url：明文 http 只能用于本机；请用 https，来源确实只有 http 时写 allow_plain_http = true",
                     ));
                 }
-                _ => return Err(err("url: only https and http".to_owned())),
+                _ => return Err(err("url: only https and http", "url：只支持 https 和 http")),
             }
             if url.host_str().is_none_or(str::is_empty) {
-                return Err(err("url: no host".to_owned()));
+                return Err(err("url: no host", "url：没有主机名"));
             }
             Ok(url)
         };
         let kind = match raw.kind.as_str() {
             "provider_db" => {
                 if raw.url.is_some() {
-                    return Err(err("provider_db with url is for the hub; give the agent a path".to_owned()));
+                    return Err(err(
+                        "provider_db with url is for the hub; give the agent a path",
+                        "带 url 的 provider_db 只用于中心端；这里请写 path",
+                    ));
                 }
                 RegistryKind::ProviderDb { path: raw.path.clone().ok_or_else(|| needs("path"))? }
             }
@@ -261,10 +286,13 @@ impl Registry {
             "json_api" => {
                 let preset = raw.preset.clone().ok_or_else(|| needs("preset"))?;
                 if !PRESETS.contains(&preset.as_str()) && !preset.starts_with('/') {
-                    return Err(err(format!(
-                        "preset {preset:?}: built in are {}; a mapping of your own is given by its absolute path",
-                        PRESETS.join(", ")
-                    )));
+                    let known = PRESETS.join(", ");
+                    return Err(err(
+                        &format!(
+                            "preset {preset:?}: built in are {known}; a mapping of your own is given by its absolute path"
+                        ),
+                        &format!("preset {preset:?}：内置的有 {known}；自己的映射文件写绝对路径"),
+                    ));
                 }
                 RegistryKind::JsonApi {
                     url: url()?,
@@ -275,11 +303,15 @@ impl Registry {
             }
             "hub" => {
                 return Err(err(
-                    "kind hub asks the provider's hub and needs an enrolled agent; this server is not enrolled".to_owned(),
+                    "kind hub asks the provider's hub and needs an enrolled agent; this server is not enrolled",
+                    "kind hub 向接入商的中心查询，需要先登记；本机没有登记",
                 ));
             }
             _ => {
-                return Err(err("kind: one of provider_db, yd2431, ministry_list, json_api, hub".to_owned()));
+                return Err(err(
+                    "kind: one of provider_db, yd2431, ministry_list, json_api, hub",
+                    "kind：只能是 provider_db、yd2431、ministry_list、json_api、hub 之一",
+                ));
             }
         };
         let default = match kind {
@@ -288,16 +320,26 @@ impl Registry {
         };
         let mut negative = raw.negative.unwrap_or(default);
         if negative == Negative::Authoritative && default == Negative::Ambiguous {
-            return Err(err(format!(
-                "negative = \"authoritative\": an empty answer of a {} is never proof; use \"ambiguous\" with a canary",
-                raw.kind
-            )));
+            return Err(err(
+                &format!(
+                    "negative = \"authoritative\": an empty answer of a {} is never proof; use \"ambiguous\" with a canary",
+                    raw.kind
+                ),
+                &format!(
+                    "negative = \"authoritative\"：{} 的空结果从来不是证明；请用 \"ambiguous\" 并配置 canary",
+                    raw.kind
+                ),
+            ));
         }
         let mut trusted = default == Negative::Authoritative;
         if plain_beyond_loopback {
-            warnings.push(format!(
-                "[[registry]] {name}: asked over plain HTTP; anyone on the way can read and change it"
-            ));
+            warnings.push(
+                Text::new(
+                    "asked over plain HTTP; anyone on the way can read and change it",
+                    "用明文 HTTP 查询，途中任何人都能看到和篡改",
+                )
+                .at(&place),
+            );
             if !raw.trusted_network {
                 trusted = false;
                 negative = Negative::Ambiguous;
@@ -307,9 +349,13 @@ impl Registry {
             && raw.canary.is_empty()
             && !matches!(kind, RegistryKind::ProviderDb { .. })
         {
-            warnings.push(format!(
-                "[[registry]] {name}: no canary; without one its negatives count for nothing (set canary to a domain that is certainly filed)"
-            ));
+            warnings.push(
+                Text::new(
+                    "no canary; without one its negatives count for nothing (set canary to a domain that is certainly filed)",
+                    "没有配置 canary，它的“查无”不算数（canary 写一个确定已备案的域名）",
+                )
+                .at(&place),
+            );
         }
         Ok(Registry {
             name: name.to_owned(),
@@ -317,12 +363,12 @@ impl Registry {
             negative,
             trusted,
             canary: raw.canary.to_vec(),
-            rate: raw.rate.as_deref().map(Rate::parse).transpose().map_err(err)?,
+            rate: raw.rate.as_deref().map(Rate::parse).transpose().map_err(|t| ConfigError::at(&place, t))?,
             timeout: raw
                 .timeout
                 .as_deref()
                 .map_or(Ok(Duration::from_secs(10)), parse_duration)
-                .map_err(|e| err(format!("timeout: {e}")))?,
+                .map_err(|t| ConfigError::at(&place, t.at("timeout")))?,
             upstream: raw.upstream.clone().unwrap_or_else(|| name.to_owned()),
         })
     }

@@ -50,11 +50,48 @@ fn unknown_keys_are_errors_and_name_the_file() {
         "[resolver]\nno_such_key = 1\n",
         "[[registry]]\nname='a'\nkind='provider_db'\npath='/x'\nno_such_key=1\n",
     ] {
-        let e = load(text, &[]).unwrap_err().0;
+        let e = load(text, &[]).unwrap_err().0.en;
         assert!(e.contains("no_such_key"), "{e}");
         assert!(!e.contains('\n'));
     }
     assert!(load("", &[("BEIAN_AGENT__NO__SUCH", "1")]).is_err());
+}
+
+#[test]
+fn errors_speak_both_languages_in_one_line() {
+    let registry = "[[registry]]\nname='a'\n";
+    for bad in [
+        "no_such_key = 1\n",
+        "[agent]\nlang = 'fr'\n",
+        "[server]\npublic_addresses = ['x']\n",
+        "[resolver]\nservers = ['x']\n",
+        "[resolver]\nattempts = 0\n",
+        "[resolver]\ntimeout = '5'\n",
+        "[limits]\nfiles = 0\n",
+        "[serve]\nlisten = 'x'\n",
+        "[hub]\nurl = 'x'\n",
+        "[exposure]\ncdn_suffixes = ['.']\n",
+        "[[exempt]]\nname = 'a.cn'\n",
+        "[[exempt]]\nname = 'a.cn'\nby = 'x'\nwhy = 'y'\nuntil = 'z'\n",
+        "registry = 1\n",
+        "not toml\n",
+        "[[registry]]\nname = 'a b'\n",
+        &format!("{registry}kind = 'x'\n"),
+        &format!("{registry}kind = 'hub'\n"),
+        &format!("{registry}kind = 'provider_db'\n"),
+        &format!("{registry}kind = 'ministry_list'\nurl = 'http://192.0.2.1'\n"),
+        &format!("{registry}kind = 'ministry_list'\nurl = 'ftp://192.0.2.1'\n"),
+        &format!("{registry}kind = 'json_api'\nurl = 'https://x.example.com'\npreset = 'x'\n"),
+        &format!("{registry}kind = 'provider_db'\npath = '/x'\nrate = 'x'\n"),
+        &format!(
+            "{registry}kind = 'provider_db'\npath = '/x'\n{registry}kind = 'provider_db'\npath = '/x'\n"
+        ),
+    ] {
+        let Text { en, zh } = load(bad, &[]).expect_err(bad).0;
+        assert!(!en.is_empty() && !en.contains('\n') && !zh.contains('\n'), "{bad}");
+        assert!(en != zh && zh.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)), "{bad}: {zh}");
+    }
+    assert!(Config::load_with(Some(Path::new("/no/such")), vec![]).unwrap_err().0.zh.contains("没有"));
 }
 
 #[test]
@@ -66,7 +103,7 @@ fn errors_never_quote_a_secret() {
         "[[registry]]\nname='a'\nkind='json_api'\npreset='chinaz'\nurl='http://u:GEHEIM@127.0.0.1/'\n",
     ] {
         let e = load(text, &[]).unwrap_err().0;
-        assert!(!e.contains("GEHEIM"), "{e}");
+        assert!(!e.en.contains("GEHEIM") && !e.zh.contains("GEHEIM"), "{e:?}");
     }
 }
 
@@ -102,7 +139,7 @@ fn negatives_of_public_sources_cannot_be_declared_authoritative() {
         let text = format!(
             "[[registry]]\nname='a'\n{kind}\nurl='https://x.example.com'\nnegative='authoritative'\n"
         );
-        assert!(load(&text, &[]).unwrap_err().0.contains("authoritative"));
+        assert!(load(&text, &[]).unwrap_err().0.en.contains("authoritative"));
     }
 }
 
@@ -110,7 +147,7 @@ fn negatives_of_public_sources_cannot_be_declared_authoritative() {
 fn plain_http_leaves_loopback_only_when_allowed_and_then_proves_little() {
     let base = "[[registry]]\nname='a'\nkind='yd2431'\nisp_id='1'\nuser='u'\npassword='p'\n";
     assert!(
-        load(&format!("{base}url='http://192.0.2.1/'\n"), &[]).unwrap_err().0.contains("allow_plain_http")
+        load(&format!("{base}url='http://192.0.2.1/'\n"), &[]).unwrap_err().0.en.contains("allow_plain_http")
     );
     let cfg = load(&format!("{base}url='http://192.0.2.1/'\nallow_plain_http=true\n"), &[]).unwrap();
     assert_eq!((cfg.registries[0].negative, cfg.registries[0].trusted), (Negative::Ambiguous, false));
@@ -137,7 +174,7 @@ fn registries_are_picked_by_name_or_file() {
     assert_eq!(cfg.registries[0].canary, ["c.cn"]);
     let picked = cfg.pick_registries(&[format!("file:{}", csv.display()), "a".into()]).unwrap();
     assert_eq!(picked[0].negative, Negative::Authoritative);
-    assert!(cfg.pick_registries(&["b".into()]).unwrap_err().0.contains("configured: a"));
+    assert!(cfg.pick_registries(&["b".into()]).unwrap_err().0.en.contains("configured: a"));
     assert!(cfg.pick_registries(&["file:/no/such".into()]).is_err());
 }
 
@@ -147,9 +184,6 @@ fn durations_and_rates() {
     assert_eq!(parse_duration("7d").unwrap(), Duration::from_secs(7 * 86400));
     for bad in ["", "5", "s", "-1s", "0s", "1.5s", "1w", "99999999999999999999d", "9999999999999999d"] {
         assert!(parse_duration(bad).is_err(), "{bad}");
-    }
-    for d in ["700ms", "90s", "5m", "1h", "7d"] {
-        assert_eq!(parse_duration(&show_duration(parse_duration(d).unwrap())), parse_duration(d));
     }
     let base = "[[registry]]\nname='a'\nkind='ministry_list'\nurl='https://x.example.com'\n";
     for bad in ["0/s", "5", "5/h", "x/s", "5/day"] {

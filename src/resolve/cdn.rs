@@ -7,6 +7,11 @@ use crate::names;
 /// One suffix a line, `#` begins a comment.
 const BUILT_IN: &str = include_str!("../../config/cdn-suffixes.txt");
 
+/// The built-in suffixes as written; `stem*.rest` stands for a family.
+pub(super) fn built_in() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.lines().map(|l| l.split('#').next().unwrap_or_default().trim()).filter(|l| !l.is_empty())
+}
+
 /// A set of suffixes, in lower-case A-labels.
 pub(super) struct Suffixes {
     whole: HashSet<String>,
@@ -19,7 +24,7 @@ impl Suffixes {
     /// left out.
     pub(super) fn with(more: &[String]) -> Suffixes {
         let mut set = Suffixes { whole: HashSet::new(), stems: Vec::new() };
-        let built_in = BUILT_IN.lines().map(|l| l.split('#').next().unwrap_or_default());
+        let built_in = built_in().map(|s: &str| s);
         for raw in built_in.chain(more.iter().map(String::as_str)) {
             match clean(raw) {
                 Some(Entry::Whole(name)) => {
