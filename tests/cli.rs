@@ -160,6 +160,8 @@ fn settings_are_shown_without_their_secrets() {
             && shown.contains("agent.toml")
             && shown.contains("BEIAN_AGENT__REGISTRY__C__KEY")
     );
+    // The built-in lists decide verdicts, so they are policy too.
+    assert!(shown.contains("kunlunaq.com") && shown.contains("uapis"));
     // What is shown can be read again.
     b.write("again.toml", &text(&out.stdout));
     let again = b.run(&["--config", "again.toml", "config", "check"]);
