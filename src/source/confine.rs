@@ -26,6 +26,8 @@ pub(super) struct Root {
     /// The root's own path on the host, to be taken off what the kernel says
     /// a file is called.
     host: Vec<u8>,
+    /// The file system that the root itself is on.
+    dev: u64,
     walk: AtomicBool,
 }
 
@@ -34,7 +36,12 @@ impl Root {
         let fd = rustix::fs::openat(CWD, path, PATH | OFlags::DIRECTORY, Mode::empty())?;
         let host = std::fs::canonicalize(path)?.into_os_string().into_vec();
         let host = if host == b"/" { Vec::new() } else { host };
-        Ok(Root { fd, host, walk: AtomicBool::new(false) })
+        let dev = rustix::fs::fstat(&fd)?.st_dev;
+        Ok(Root { fd, host, dev, walk: AtomicBool::new(false) })
+    }
+
+    pub(super) fn dev(&self) -> u64 {
+        self.dev
     }
 
     pub(super) fn by_walking(self) -> Root {

@@ -53,6 +53,12 @@ impl Disk {
         let dir = self.dir(dir)?;
         let st = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(st.st_mode) {
+            // Panels make an empty file of rewrite rules for every site. On a
+            // disk that is all there is to know; elsewhere (/proc) a file of
+            // size 0 may have something in it.
+            FileType::RegularFile if st.st_size == 0 && st.st_dev == self.root.dev() => {
+                Ok(FileBytes { bytes: Vec::new(), id: FileId { dev: st.st_dev, ino: st.st_ino } })
+            }
             FileType::RegularFile => {
                 self.check_size(&st, most)?;
                 // O_NONBLOCK and the second look: between the two calls the
