@@ -14,7 +14,8 @@ pub mod privilege;
 mod secret;
 mod text;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
@@ -149,12 +150,14 @@ pub struct Source {
     ahead: Mutex<Option<Ahead>>,
 }
 
+/// A path, and what stands there.
+type KeptFile = (Box<[u8]>, Arc<FileBytes>);
+
 #[derive(Default)]
 struct Kept {
-    /// Hashes of the paths read so far: a file is worth keeping only once it
-    /// is read again.
-    seen: HashSet<u64>,
-    files: HashMap<Vec<u8>, Arc<FileBytes>>,
+    /// By the (keyed) hash of the path: a file is worth keeping only once it
+    /// is read again, and until then its path is not worth keeping either.
+    seen: HashMap<u64, Option<KeptFile>>,
     bytes: usize,
 }
 
@@ -213,13 +216,17 @@ impl Source {
             return Err(SourceError::FileLimit);
         }
         self.check_time()?;
-        let again = {
-            let hash = self.hasher.hash_one(path);
-            let mut kept = lock(&self.kept);
-            if let Some(f) = kept.files.get(path) {
-                return Ok(f.clone());
+        let hash = self.hasher.hash_one(path);
+        let again = match lock(&self.kept).seen.entry(hash) {
+            Entry::Vacant(e) => {
+                e.insert(None);
+                false
             }
-            !kept.seen.insert(hash)
+            Entry::Occupied(e) => match e.get() {
+                Some((kept, file)) if **kept == *path => return Ok(file.clone()),
+                Some(_) => false,
+                None => true,
+            },
         };
         let early = lock(&self.ahead).as_mut().and_then(|a| a.take(path));
         let file = Arc::new(early.unwrap_or_else(|| self.disk.read(path, u64::MAX))?);
@@ -227,7 +234,7 @@ impl Source {
             let mut kept = lock(&self.kept);
             if kept.bytes + file.bytes.len() <= KEEP_TOTAL {
                 kept.bytes += file.bytes.len();
-                kept.files.insert(path.to_vec(), file.clone());
+                kept.seen.insert(hash, Some((path.into(), file.clone())));
             }
         }
         Ok(file)
