@@ -23,8 +23,8 @@ step clippy cargo clippy --locked --all-targets --all-features -- -D warnings
 step deny cargo deny --locked check --hide-inclusion-graph bans licenses sources
 if [ "${1:-}" != lint ]; then
   step build cargo build --locked --all-targets
-  step tests cargo nextest run --locked
   step doctests cargo test --locked --doc
+  step tests cargo nextest run --locked
 fi
 printf '\n'
 printf '%s\n' "${times[@]}" "$(printf '%5d s  all of it: passed' $SECONDS)"

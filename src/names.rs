@@ -99,6 +99,13 @@ pub fn classify(raw: &str, server: Server) -> Vec<NameClass> {
 /// The registrable domain of a host in lower-case A-labels without final dot
 /// (ICANN section of the Public Suffix List only). `None` for a single label,
 /// a bare suffix and an IP address.
+///
+/// ```
+/// use beian::names::apex;
+/// assert_eq!(apex("www.example.com.cn").as_deref(), Some("example.com.cn"));
+/// assert_eq!(apex("a.as.sh.cn").as_deref(), Some("as.sh.cn"), "no private suffixes");
+/// assert_eq!(apex("com.cn"), None);
+/// ```
 pub fn apex(ascii_host: &str) -> Option<String> {
     suffix::apex(ascii_host)
 }

@@ -43,6 +43,14 @@ impl Cell {
 /// The table of rules.md: what the three facts come to. Restricted names are
 /// violations even behind a CDN, since they must not be served at all; the
 /// other causes are certain only when the name leads here.
+///
+/// ```
+/// use beian::facts::{AccessState, ExposureState, FilingState, Reason, Verdict};
+/// use beian::verdict::judge;
+/// // A failure is never a verdict.
+/// let failed = judge(FilingState::Unknown, AccessState::Unknown, ExposureState::Here);
+/// assert_eq!(failed, (Verdict::Unconfirmed, Reason::FilingUnknown));
+/// ```
 pub const fn judge(filing: FilingState, access: AccessState, exposure: ExposureState) -> (Verdict, Reason) {
     use ExposureState::{Elsewhere, Fronted, Here, Unresolved};
     let cell = Cell::of(filing, access);
