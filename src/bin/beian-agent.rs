@@ -36,7 +36,7 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
     .map_err(cli::bad_settings(lang))?;
     if !matches!(call.command, Command::ConfigCheck | Command::ConfigShow) {
         for warning in &cfg.warnings {
-            tracing::warn!("{}", warning.en);
+            tracing::warn!("{}", warning.of(lang));
         }
     }
 

@@ -299,7 +299,15 @@ fn serde_text(en: &str) -> Text {
     } else if en.starts_with("missing field") {
         format!("缺少键 {}", quoted.next().unwrap_or_default())
     } else {
-        format!("有一个值不对（{en}）")
+        // The sentence quotes the value that was found, which may be a key in
+        // the wrong place: only what belongs there is passed on.
+        return match en.rsplit_once(", expected ") {
+            Some((_, wanted)) => Text::new(
+                format!("a value has the wrong type; expected {wanted}"),
+                format!("有一个值的类型不对；应为 {wanted}"),
+            ),
+            None => Text::new("a value has the wrong type", "有一个值的类型不对"),
+        };
     };
     Text::new(en, zh)
 }

@@ -105,6 +105,20 @@ fn errors_never_quote_a_secret() {
         let e = load(text, &[]).unwrap_err().0;
         assert!(!e.en.contains("GEHEIM") && !e.zh.contains("GEHEIM"), "{e:?}");
     }
+    for text in [
+        "hub = \"https://u:GEHEIM@hub.example.com\"\n",
+        "limits = \"GEHEIM\"\n",
+        "[limits]\nfiles = \"GEHEIM, expected GEHEIM\"\n",
+        "[agent]\nroot = [\"GEHEIM\"]\n",
+        "[hub]\nurl = \"GEHEIM\"\n",
+    ] {
+        let e = load(text, &[]).expect_err(text).0;
+        assert!(!e.en.contains("GEHEIM") && !e.zh.contains("GEHEIM"), "{e:?}");
+    }
+    for key in ["BEIAN_AGENT__HUB", "BEIAN_AGENT__LIMITS__FILES", "BEIAN_AGENT__LIMITS"] {
+        let e = load("", &[(key, "GEHEIM")]).expect_err(key).0;
+        assert!(!e.en.contains("GEHEIM") && !e.zh.contains("GEHEIM"), "{e:?}");
+    }
 }
 
 #[test]
