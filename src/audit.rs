@@ -162,6 +162,9 @@ pub async fn run(cfg: &Config, req: &Request, progress: &dyn Progress) -> anyhow
         names,
         findings,
         problems,
+        transitions: Vec::new(),
+        losses: Vec::new(),
+        part: None,
     })
 }
 

@@ -629,6 +629,72 @@ impl Summary {
     }
 }
 
+/// What a name stood at, in a transition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Its reason.
+    pub reason: Reason,
+    /// It rested on a fact that could not be refreshed.
+    pub stale: bool,
+}
+
+/// A name's verdict changed: what the ledger keeps, and what a report tells
+/// beside the state, so that nothing between two reports is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// UUID version 7; the same in every report that tells it.
+    pub id: String,
+    /// When the new verdict was reached.
+    pub at: Timestamp,
+    /// The row's name.
+    pub name: String,
+    /// Before; null when the name was not known.
+    pub from: Option<Standing>,
+    /// After; null when the name is not served any more.
+    pub to: Option<Standing>,
+    /// The row at that moment, with its evidence; absent where the report
+    /// that tells the transition has the very same row among its `names`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<Box<Row>>,
+}
+
+word_enum! {
+    /// What an agent lost of what it should remember or tell.
+    LossKind {
+        /// The ledger could not be read and was set aside; a new one began.
+        LedgerSetAside = "ledger_set_aside",
+        /// Transitions were dropped to keep the ledger below its ceiling.
+        TransitionsDropped = "transitions_dropped",
+        /// The hub refused a report for good.
+        DeadLetter = "dead_letter",
+    }
+}
+
+/// Something an agent lost: told to the hub, never hidden.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// What.
+    pub kind: LossKind,
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// How many.
+    pub count: u64,
+    /// One English sentence.
+    pub detail: String,
+}
+
+/// Which part of a report that was too large for the hub this one is. All
+/// parts have the same `report_id` and `summary`, each its own sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// From 1.
+    pub index: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
 /// One full pass over one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -654,4 +720,13 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What was not read, or should be known.
     pub problems: Vec<Problem>,
+    /// The daemon's: what changed since the last report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transitions: Vec<Transition>,
+    /// The daemon's: what was lost since the last report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
+    /// Which part this is, where the hub took no whole report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }

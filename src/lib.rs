@@ -5,6 +5,7 @@
 
 pub mod facts;
 pub mod config;
+pub mod telemetry;
 pub mod source;
 pub mod vhost;
 pub mod discover;
@@ -13,5 +14,8 @@ pub mod resolve;
 pub mod filing;
 pub mod verdict;
 pub mod audit;
+pub mod ledger;
+pub mod uplink;
 pub mod document;
+pub mod agent;
 pub mod cli;

@@ -253,6 +253,9 @@ pub(crate) fn report() -> Report {
         message: message.to_owned(),
     };
     Report {
+        transitions: Vec::new(),
+        losses: Vec::new(),
+        part: None,
         schema: REPORT_SCHEMA.to_owned(),
         report_id: "0193c000-0000-7000-8000-000000000001".to_owned(),
         sequence: 0,

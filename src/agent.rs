@@ -1,0 +1,1 @@
+//! The daemon: watch, timers, signals and drain, around the rooms above.

@@ -1,0 +1,1 @@
+//! Between agent and hub: push (enrol, sign, retry) and serve (the polling API).
