@@ -14,8 +14,8 @@ use jiff::{Timestamp, tz};
 use crate::config::{self, Config, Registry};
 use crate::discover;
 use crate::facts::{
-    Agent, Exposure, ExposureState, Filing, FilingState, Problem, ProblemKind, REPORT_SCHEMA, Report, Row,
-    Scan, Server, Summary, Why,
+    Agent, Exposure, ExposureState, Filing, FilingState, Finding, Problem, ProblemKind, REPORT_SCHEMA,
+    Report, Row, Scan, Server, Summary, Why,
 };
 use crate::filing::{Ask, Registries};
 use crate::names::Target;
@@ -90,6 +90,55 @@ pub fn scan(cfg: &Config, req: &Request) -> anyhow::Result<Scan> {
     Ok(scan)
 }
 
+/// What a scan says before anything is asked: one row a name without its
+/// facts (a name that needs no filing has its verdict already), the findings,
+/// the problems.
+#[derive(Debug)]
+pub struct Frames {
+    /// In load order. With a target where the name is to be judged.
+    pub rows: Vec<(Row, Option<Target>)>,
+    /// What is wrong with sites.
+    pub findings: Vec<Finding>,
+    /// What was not read, or should be known.
+    pub problems: Vec<Problem>,
+    /// Whether everything was read.
+    pub complete: bool,
+    /// How many sites there are.
+    pub sites: usize,
+}
+
+/// The rows of a scan, under the policy of the settings.
+pub fn frames(cfg: &Config, scan: Scan, now: Timestamp) -> Frames {
+    let policy = rows::Policy::new(cfg, now);
+    let mut drafts = rows::Drafts::new(&policy);
+    drafts.add_sites(&scan.sites);
+    let (drafts, not_names) = drafts.finish();
+    let complete = scan.complete();
+    let findings = findings::of(&scan.sites);
+    let mut problems = scan.problems;
+    problems.extend(not_names);
+    let rows = drafts
+        .into_iter()
+        .map(|d| {
+            let target = d.target().cloned();
+            (d.into_row(now), target)
+        })
+        .collect();
+    Frames { rows, findings, problems, complete, sites: scan.sites.len() }
+}
+
+/// The problem that only private addresses of this server are known
+/// (contract-details Q18).
+pub fn public_address_unknown() -> Problem {
+    Problem {
+        file: None,
+        line: None,
+        kind: ProblemKind::PublicAddressUnknown,
+        registry: None,
+        message: "only private addresses of this server are known, and names lead to public ones: set [server] public_addresses (or --address) to the addresses that lead here".to_owned(),
+    }
+}
+
 /// Scans, resolves, looks up, judges. An error only where the request cannot
 /// be carried out at all (no such root); everything else is in the report.
 pub async fn run(cfg: &Config, req: &Request, progress: &dyn Progress) -> anyhow::Result<Report> {
@@ -125,13 +174,7 @@ pub async fn run(cfg: &Config, req: &Request, progress: &dyn Progress) -> anyhow
     let (exposures, (filings, lookup_problems)) = (exposures?, answers?);
     problems.extend(lookup_problems);
     if exposures.iter().any(|e| e.why.as_deref() == Some(PUBLIC_ADDRESS_UNKNOWN)) {
-        problems.push(Problem {
-            file: None,
-            line: None,
-            kind: ProblemKind::PublicAddressUnknown,
-            registry: None,
-            message: "only private addresses of this server are known, and names lead to public ones: set [server] public_addresses (or --address) to the addresses that lead here".to_owned(),
-        });
+        problems.push(public_address_unknown());
     }
 
     let mut facts: Vec<(Exposure, Option<Filing>)> = Vec::with_capacity(targets.len());
@@ -170,7 +213,7 @@ pub async fn run(cfg: &Config, req: &Request, progress: &dyn Progress) -> anyhow
 
 /// The word that [`Exposure::why`] has where NAT may hide us (contract-details
 /// Q18).
-const PUBLIC_ADDRESS_UNKNOWN: &str = "public_address_unknown";
+pub const PUBLIC_ADDRESS_UNKNOWN: &str = "public_address_unknown";
 
 async fn resolve(
     cfg: &config::Resolver,

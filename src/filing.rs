@@ -31,6 +31,7 @@ use crate::config::Registry;
 use crate::facts::{Filing, Problem, Why};
 
 use combine::{Speaker, combine};
+pub use source::Observer;
 use source::Source;
 
 /// One question.
@@ -64,6 +65,17 @@ impl Registries {
         let client = http::client(registries)?;
         let sources = registries.iter().map(|r| Source::new(r, &client)).collect::<Result<_, _>>()?;
         Ok(Registries { sources })
+    }
+
+    /// For a caller that remembers answers itself and asks again when it wants
+    /// a new one: nothing is kept from one lookup to the next but pace,
+    /// canaries and the state of each source. `observer` is told of each call.
+    pub fn forgetting(mut self, observer: Observer) -> Registries {
+        for source in &mut self.sources {
+            source.cache().switch_off();
+            source.observer = Some(observer.clone());
+        }
+        self
     }
 
     /// Asks every registry for every question; `done` is called after each

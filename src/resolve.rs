@@ -15,6 +15,8 @@ mod judge;
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use hickory_resolver::proto::rr::{Name, RecordType};
@@ -44,9 +46,20 @@ pub struct Resolver {
     asker: Asker,
     cdn: cdn::Suffixes,
     own: OwnAddresses,
+    observer: Option<Observer>,
 }
 
+/// Told of every name that was asked: the outcome in one word (`ok`, or what
+/// failed) and how long it took.
+pub type Observer = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
+
 impl Resolver {
+    /// Tells `observer` of every name from now on.
+    pub fn observed(mut self, observer: Observer) -> Resolver {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Servers of the settings, else those of the system. `cdn` adds to the
     /// built-in suffixes.
     pub fn new(cfg: &config::Resolver, cdn: &[String], own: OwnAddresses) -> anyhow::Result<Resolver> {
@@ -55,6 +68,7 @@ impl Resolver {
             asker: Asker::new(&servers, cfg.timeout, cfg.attempts)?,
             cdn: cdn::Suffixes::with(cdn),
             own,
+            observer: None,
         })
     }
 
@@ -90,7 +104,14 @@ impl Resolver {
         }
         let mut leads: Vec<Option<Lead>> = names.iter().map(|_| None).collect();
         let mut out: Vec<Option<Exposure>> = targets.iter().map(|_| None).collect();
-        let asked = names.iter().enumerate().map(|(n, name)| async move { (n, self.lead(name).await) });
+        let asked = names.iter().enumerate().map(|(n, name)| async move {
+            let start = Instant::now();
+            let lead = self.lead(name).await;
+            if let Some(observer) = &self.observer {
+                observer(lead.outcome(), start.elapsed());
+            }
+            (n, lead)
+        });
         let mut answers = futures::stream::iter(asked).buffer_unordered(NAMES_AT_A_TIME);
         while let Some((n, lead)) = answers.next().await {
             if let Some(slot) = leads.get_mut(n) {

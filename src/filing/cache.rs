@@ -42,9 +42,16 @@ impl Outcome {
 #[derive(Default)]
 pub(super) struct Cache {
     kept: HashMap<String, (Instant, Outcome)>,
+    off: bool,
 }
 
 impl Cache {
+    /// Keeps nothing from now on: the daemon's ledger remembers, and decides
+    /// when to ask again.
+    pub(super) fn switch_off(&mut self) {
+        *self = Cache { kept: HashMap::new(), off: true };
+    }
+
     /// The answer, while it holds.
     pub(super) fn get(&self, name: &str, now: Instant) -> Option<Outcome> {
         self.kept.get(name).filter(|(until, _)| *until > now).map(|(_, o)| o.clone())
@@ -52,6 +59,9 @@ impl Cache {
 
     /// Keeps an answer; when full of answers that still hold, forgets it.
     pub(super) fn put(&mut self, name: &str, outcome: &Outcome, now: Instant) {
+        if self.off {
+            return;
+        }
         if self.kept.len() >= ENTRIES_MOST {
             self.kept.retain(|_, (until, _)| *until > now);
         }

@@ -181,6 +181,7 @@ impl<'a> Pass<'a> {
     fn on_canary(&mut self, mark: usize, took: Duration, said: Result<Reply, Fault>) {
         self.canary_in_flight = false;
         self.gate = false;
+        self.source.observe(&said, took);
         self.canary_at = Some(Instant::now());
         self.canary_good = said.as_ref().is_ok_and(|r| matches!(r.word, Word::Filed | Word::Restricted));
         *self.source.canary_good() = self.canary_good.then(Instant::now);
@@ -209,6 +210,7 @@ impl<'a> Pass<'a> {
 
     fn on_name(&mut self, name: usize, ticket: Option<u64>, took: Duration, said: Result<Reply, Fault>) {
         self.names_in_flight -= 1;
+        self.source.observe(&said, took);
         match said {
             Ok(reply) => {
                 self.alive = true;
@@ -450,6 +452,12 @@ async fn ask_twice(source: &Source, name: &str, form: &str) -> Result<Reply, Fau
 }
 
 impl Source {
+    fn observe(&self, said: &Result<Reply, Fault>, took: Duration) {
+        if let Some(observer) = &self.observer {
+            observer(&self.name, said.as_ref().map_or_else(|f| f.why.as_str(), |_| "ok"), took);
+        }
+    }
+
     /// What a reply of this source is worth.
     fn voice_of_reply(&self, reply: &Reply, filed_for: Option<String>, at: Timestamp) -> Voice {
         let say = match (reply.word, self.needs_canary()) {

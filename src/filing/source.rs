@@ -1,6 +1,7 @@
 //! One configured source: its adapter, its way out, what it has said.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::Client;
@@ -33,8 +34,14 @@ pub(super) struct Source {
     /// When the last canary was good; `None` when it was not.
     canary_good: Mutex<Option<Instant>>,
     breaker: Mutex<Breaker>,
+    /// Where every call is told: how it ended, how long it took.
+    pub observer: Option<Observer>,
     cache: Mutex<Cache>,
 }
+
+/// Told of every call to a registry: its name, the outcome in one word (`ok`,
+/// or why there was none) and how long it took.
+pub type Observer = Arc<dyn Fn(&str, &'static str, Duration) + Send + Sync>;
 
 impl Source {
     pub(super) fn new(settings: &Settings, client: &Client) -> anyhow::Result<Source> {
@@ -69,6 +76,7 @@ impl Source {
             complete: settings.negative == Negative::Authoritative,
             canary_good: Mutex::default(),
             breaker: Mutex::default(),
+            observer: None,
             cache: Mutex::default(),
         })
     }

@@ -37,6 +37,17 @@ pub(super) struct Lead {
     at: Timestamp,
 }
 
+impl Lead {
+    /// `ok` where the resolver answered, an existing name or none; else why
+    /// it did not.
+    pub(super) fn outcome(&self) -> &'static str {
+        match (self.state, self.why) {
+            (ExposureState::Unknown, Some(why)) if why != "public_address_unknown" => why,
+            _ => "ok",
+        }
+    }
+}
+
 /// Judges the answers of one name: an own address proves `here`, whatever
 /// else failed; with nothing here, a failure leaves `unknown` (Q16); a known
 /// CDN comes before addresses (Q17).
