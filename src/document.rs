@@ -21,7 +21,7 @@ use crate::config::Lang;
 
 pub use self::csv::write_csv;
 pub use self::explain::explain;
-pub use self::json::write_json;
+pub use self::json::{write_json, write_sites_json};
 pub use self::names::columns as name_columns;
 pub use self::report::{audit, in_reading_order};
 pub use self::sites::{columns as site_columns, sites};

@@ -1,12 +1,11 @@
 //! What each command shows, once the rooms have done their work.
 
 use clap_complete::Shell;
-use serde::Serialize;
 
 use crate::audit::Request;
 use crate::config::{Config, Lang, PRESETS};
 use crate::document::{self, Circumstances};
-use crate::facts::{Problem, Report, SITES_SCHEMA, Scan, Server, Site};
+use crate::facts::{Report, SITES_SCHEMA, Scan, Server};
 use crate::names::{NameClass, classify};
 use crate::resolve;
 
@@ -45,21 +44,11 @@ fn about(cfg: &Config, registries: usize, lang: Lang) -> Circumstances {
     Circumstances { lang, settings, registries }
 }
 
-#[derive(Serialize)]
-struct Sites<'a> {
-    schema: &'static str,
-    sites: &'a [Site],
-    problems: &'a [Problem],
-}
-
 /// Shows what `sites` found.
 pub fn show_sites(scan: &Scan, format: Format, out: Output, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
     let look = out.look();
     out.write(|w| match format {
-        Format::Json => document::write_json(
-            w,
-            &Sites { schema: SITES_SCHEMA, sites: &scan.sites, problems: &scan.problems },
-        ),
+        Format::Json => document::write_sites_json(w, SITES_SCHEMA, &scan.sites, &scan.problems),
         Format::Csv => {
             beside_csv(0, scan.problems.len());
             document::write_csv(w, &document::site_columns(), &scan.sites)

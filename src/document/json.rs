@@ -5,6 +5,8 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
+use crate::facts::{Problem, Site};
+
 use super::visible::is_deceptive;
 
 /// Writes a value and a line break. Characters that a terminal would obey are
@@ -17,6 +19,58 @@ pub fn write_json<T: Serialize + ?Sized>(out: &mut dyn Write, value: &T) -> io::
     value.serialize(&mut ser).map_err(io::Error::from)?;
     out.write_all(b"\n")?;
     out.flush()
+}
+
+/// A long list is written by two threads from this length on.
+const LONG: usize = 2_000;
+
+/// `sites`: as [`write_json`] writes it, the second half of a long list by a
+/// thread of its own.
+pub fn write_sites_json(
+    out: &mut dyn Write,
+    schema: &str,
+    sites: &[Site],
+    problems: &[Problem],
+) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Sites<'a> {
+        schema: &'a str,
+        sites: &'a [Site],
+        problems: &'a [Problem],
+    }
+    if sites.len() < LONG {
+        return write_json(out, &Sites { schema, sites, problems });
+    }
+    let (first, second) = sites.split_at(sites.len() / 2);
+    std::thread::scope(|scope| {
+        // Where no thread can be had, this one does it all.
+        let second_half = std::thread::Builder::new().spawn_scoped(scope, || items(second));
+        write!(out, "{{\n \"schema\": {},\n \"sites\": [", serde_json::to_string(schema)?)?;
+        out.write_all(&items(first)?)?;
+        out.write_all(b",")?;
+        let second = match second_half {
+            Ok(thread) => thread.join().unwrap_or_else(|_| items(second))?,
+            Err(_) => items(second)?,
+        };
+        out.write_all(&second)?;
+        out.write_all(b"\n ],\n \"problems\": ")?;
+        let mut ser = Serializer::with_formatter(&mut *out, Plain { depth: 1, filled: false });
+        problems.serialize(&mut ser).map_err(io::Error::from)?;
+        out.write_all(b"\n}\n")
+    })
+}
+
+/// The items of a list on the second level, without its brackets.
+fn items<T: Serialize>(list: &[T]) -> io::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(list.len() * 480);
+    let mut ser = Serializer::with_formatter(&mut out, Plain { depth: 1, filled: false });
+    list.serialize(&mut ser).map_err(io::Error::from)?;
+    // `[` and what closes it, a line of its own where the list is not empty.
+    out.truncate(out.len().saturating_sub(if list.is_empty() { 1 } else { 3 }));
+    if !out.is_empty() {
+        out.remove(0);
+    }
+    Ok(out)
 }
 
 /// The outer two levels are indented, and what lies deeper is one line each: a
@@ -97,5 +151,33 @@ impl Formatter for Plain {
     }
     fn begin_object_value<W: ?Sized + Write>(&mut self, w: &mut W) -> io::Result<()> {
         w.write_all(if self.depth <= Plain::INDENTED { b": " } else { b":" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{ProblemKind, Server};
+
+    #[test]
+    fn two_threads_write_what_one_writes() {
+        #[derive(Serialize)]
+        struct Sites<'a> {
+            schema: &'a str,
+            sites: &'a [Site],
+            problems: &'a [Problem],
+        }
+        let sites: Vec<Site> =
+            (0..LONG as u32 + 7).map(|i| Site::new(Server::Nginx, format!("/etc/\u{202e}{i}"), i)).collect();
+        let problem = Problem::at("/x", None, ProblemKind::Syntax, "a \"b\"");
+        for problems in [&[][..], &[problem.clone(), problem.clone()]] {
+            for n in [0, 1, LONG - 1, LONG, LONG + 1, sites.len()] {
+                let sites = &sites[..n];
+                let (mut one, mut two) = (Vec::new(), Vec::new());
+                write_json(&mut one, &Sites { schema: "s", sites, problems }).unwrap();
+                write_sites_json(&mut two, "s", sites, problems).unwrap();
+                assert!(one == two, "{n} sites");
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! with O_NOFOLLOW, `..` by a stack of open folders, so that nothing that is
 //! renamed meanwhile can lead it out.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -159,7 +160,10 @@ fn components(path: &[u8]) -> Vec<Vec<u8>> {
 
 /// `..` and `.` folded away as text, stopping at the root: the path by which a
 /// person knows the file. Opening never goes by it.
-pub fn fold(path: &[u8]) -> Vec<u8> {
+pub fn fold(path: &[u8]) -> Cow<'_, [u8]> {
+    if is_folded(path) {
+        return Cow::Borrowed(path);
+    }
     let mut parts: Vec<&[u8]> = Vec::new();
     for c in path.split(|&b| b == b'/') {
         match c {
@@ -178,5 +182,12 @@ pub fn fold(path: &[u8]) -> Vec<u8> {
     if out.is_empty() {
         out.push(b'/');
     }
-    out
+    Cow::Owned(out)
+}
+
+/// Whether a path is absolute and has nothing to fold: no empty part, no `.`,
+/// no `..`.
+fn is_folded(path: &[u8]) -> bool {
+    let Some(rest) = path.strip_prefix(b"/") else { return false };
+    rest.is_empty() || rest.split(|&b| b == b'/').all(|c| !matches!(c, b"" | b"." | b".."))
 }

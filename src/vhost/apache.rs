@@ -62,7 +62,7 @@ pub fn read(src: &Source, entry: &Entry) -> Scan {
     let options = Options::parse(args.as_deref().unwrap_or_default());
     let folder = parent(&main);
     let server_root = match &options.server_root {
-        Some(root) => fold(root),
+        Some(root) => fold(root).into_owned(),
         // Debian's is compiled in.
         None if main.starts_with(b"/etc/apache2/") => b"/etc/apache2".to_vec(),
         None => parent(folder).to_vec(),

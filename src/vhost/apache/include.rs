@@ -74,8 +74,8 @@ impl Walk<'_> {
     /// A path as Apache merges it with ServerRoot: `..` folded as text.
     pub fn absolute(&self, path: &[u8]) -> Vec<u8> {
         match path.first() {
-            Some(b'/') => fold(path),
-            _ => fold(&[&self.server_root, &b"/"[..], path].concat()),
+            Some(b'/') => fold(path).into_owned(),
+            _ => fold(&[&self.server_root, &b"/"[..], path].concat()).into_owned(),
         }
     }
 

@@ -215,11 +215,11 @@ impl Reader<'_> {
         if !args.is_empty() {
             self.complain(ProblemKind::Syntax, line, "\"server\" takes no arguments");
         }
-        let path = fold(self.path());
+        let path = decode(&fold(self.path()));
         if self.blocks.len() >= BLOCKS_LIMIT || !self.room_below(KEEP_LIMIT, SITE_COST + path.len(), line) {
             return self.enter(Kind::Other, line);
         }
-        let site = Site::new(facts::Server::Nginx, decode(&path), line);
+        let site = Site::new(facts::Server::Nginx, path, line);
         let number = self.servers.len();
         self.servers.push(Server::new(site, scope.unwrap_or(0), scope.is_none()));
         self.open_servers.push(number);

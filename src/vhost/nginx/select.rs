@@ -4,7 +4,9 @@
 //! are many.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use crate::facts::{Problem, ProblemKind, Site, Unbounded};
 use crate::source::Source;
@@ -164,8 +166,22 @@ fn finish(
     site
 }
 
+/// Lists up to this length are compared one by one.
+const FEW: usize = 8;
+
 /// Keeps the first of equal texts.
 fn once(list: &mut Vec<String>) {
+    if list.len() <= FEW {
+        let mut at = 1;
+        while let Some(text) = list.get(at) {
+            if list.iter().take(at).any(|t| t == text) {
+                list.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        return;
+    }
     let mut seen = HashSet::with_capacity(list.len());
     list.retain(|text| seen.insert(text.clone()));
 }
@@ -230,6 +246,8 @@ fn unreachable_names(src: &Source, servers: &[Server], sockets: &[Socket]) -> Ve
     let mut spent = 0_usize;
     for socket in sockets {
         let mut names = Names::default();
+        // A panel's sites have two names each.
+        names.exact.reserve(if socket.servers.len() > 1 { socket.servers.len() * 2 } else { 0 });
         for &number in &socket.servers {
             let number_ = number as usize;
             let (Some(server), Some(&offset)) = (servers.get(number_), offsets.get(number_)) else {
