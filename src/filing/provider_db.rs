@@ -68,6 +68,10 @@ impl Registry for ProviderDb {
         false
     }
 
+    fn changed(&self) -> bool {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).stamp != stamp(&self.path)
+    }
+
     fn refresh(&self) -> bool {
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         let changed = now.stamp != stamp(&self.path);

@@ -140,6 +140,12 @@ pub(super) trait Registry: Send + Sync {
         true
     }
 
+    /// Whether what it was loaded from has changed since; [`Self::refresh`]
+    /// loads it.
+    fn changed(&self) -> bool {
+        false
+    }
+
     /// Before a pass: takes in what has changed outside (a file that was
     /// replaced). True when something has.
     fn refresh(&self) -> bool {
