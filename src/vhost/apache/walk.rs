@@ -11,14 +11,16 @@ use std::sync::Arc;
 use crate::facts::{Problem, ProblemKind};
 use crate::source::{FileBytes, FileId, Source, SourceError, decode};
 
-use super::condition::Modules;
+use super::binary::{self, Httpd};
+use super::condition::{Modules, Version, usually_compiled_in};
 use super::directive::{Directive, directive};
 use super::env::{Options, Vars};
+use super::evidence::Evidence;
 use super::include::{Item, Items};
 use super::line::{Line, Lines, trim, word, words};
 use super::macros::{Fault, Macros, Recording};
 use super::sections::{Scope, Section, Skip};
-use super::server::{Listen, Server};
+use super::server::{Addr, Listen, Server};
 
 /// Apache's own bound on nested includes.
 const APACHE_DEPTH: usize = 128;
@@ -67,6 +69,18 @@ pub(super) struct Walk<'s> {
     /// The main server, then the vhosts in load order.
     pub servers: Vec<Server>,
     pub listens: Vec<Listen>,
+    /// `NameVirtualHost`s in load order.
+    pub name_hosts: Vec<Addr>,
+    main: Vec<u8>,
+    /// The installed server, once it was looked for.
+    httpd: Option<Option<Httpd>>,
+    /// The version where no installed server tells it.
+    assumed: Version,
+    pub evidence: Evidence,
+    /// Whether anything read so far depends on the version.
+    pub version_asked: bool,
+    /// Whether the include file that SUSE generates was read.
+    pub suse_include: bool,
     pub modules: Modules,
     pub defines: HashSet<Vec<u8>>,
     /// By lower-case name, as Apache's tables are.
@@ -91,14 +105,28 @@ pub(super) struct Walk<'s> {
 }
 
 impl<'s> Walk<'s> {
-    pub fn new(src: &'s Source, main: &[u8], server_root: Vec<u8>, env: Vars, options: &Options) -> Self {
+    pub fn new(
+        src: &'s Source,
+        main: &[u8],
+        server_root: Vec<u8>,
+        env: Vars,
+        options: &Options,
+        assumed: Version,
+    ) -> Self {
         Walk {
             src,
             problems: Vec::new(),
             server_root,
             servers: vec![Server::new(decode(main).into(), 1)],
             listens: Vec::new(),
-            modules: Modules::new(),
+            name_hosts: Vec::new(),
+            main: main.to_vec(),
+            httpd: None,
+            assumed,
+            evidence: Evidence::default(),
+            version_asked: false,
+            suse_include: false,
+            modules: Modules::default(),
             defines: options.defines.iter().cloned().collect(),
             values: HashMap::new(),
             env,
@@ -189,6 +217,7 @@ impl<'s> Walk<'s> {
                 return;
             }
         };
+        self.suse_include |= item.path == super::suse::INCLUDE;
         let mut depth = 0;
         let mut looped = false;
         for w in &self.work {
@@ -393,7 +422,46 @@ impl<'s> Walk<'s> {
         Some(Cow::Owned(out))
     }
 
+    /// The server that is installed below this ServerRoot, looked for once.
+    pub fn httpd(&mut self) -> Option<&Httpd> {
+        if self.httpd.is_none() {
+            self.httpd = Some(binary::find(self.src, &self.main, &self.server_root));
+        }
+        self.httpd.as_ref().and_then(Option::as_ref)
+    }
+
+    /// The version that the tree is for.
+    pub fn version(&mut self) -> Version {
+        let assumed = self.assumed;
+        self.httpd().and_then(|h| h.version).unwrap_or(assumed)
+    }
+
+    /// Whether a module needs no LoadModule.
+    pub fn compiled_in(&mut self, name: &[u8]) -> bool {
+        let assumed = self.assumed;
+        match self.httpd() {
+            Some(h) => h.modules.contains(name),
+            None => {
+                self.version_asked |= usually_compiled_in(name, Version::DEFAULT);
+                usually_compiled_in(name, assumed)
+            }
+        }
+    }
+
     fn directive(&mut self, d: Directive, args: &[u8], at: u32, frame: &Frame) -> Option<Work> {
+        if matches!(
+            d,
+            Directive::AcceptMutex
+                | Directive::LockFile
+                | Directive::SslMutex
+                | Directive::RewriteLock
+                | Directive::NameVirtualHost
+                | Directive::IncludeOptional
+                | Directive::Require
+        ) && !self.in_version_test()
+        {
+            self.evidence.directive(d, &words(args).next().unwrap_or_default());
+        }
         match d {
             Directive::Include | Directive::IncludeOptional => {
                 self.unresolved(args, at, &frame.file);
@@ -431,6 +499,17 @@ impl<'s> Walk<'s> {
                 let mut it = words(args);
                 if let (Some(name), Some(file)) = (it.next(), it.next()) {
                     self.modules.load(&name, &file);
+                    if !self.in_version_test() {
+                        self.evidence.module(&name);
+                    }
+                }
+            }
+            Directive::NameVirtualHost if self.in_main() => {
+                let word = words(args).next()?;
+                if let Some(addr) = Addr::parse(&word, self.main_port)
+                    && self.spend(64, at, &frame.file)
+                {
+                    self.name_hosts.push(addr);
                 }
             }
             Directive::ServerRoot => {
