@@ -276,3 +276,30 @@ fn distributions_keep_the_server_elsewhere() {
         assert_eq!(names(&tree.scan_from(main, None)).len() == 1, found, "{program}");
     }
 }
+
+#[test]
+fn directives_that_2_4_dropped_are_not_known_to_it() {
+    let guarded = |name: &str| {
+        let text = format!("Listen 80\n<IfDirective {name}>\n{}</IfDirective>\n", vhost("*:80", "a.test"));
+        names(&Tree::of(text).scan()).len() == 1
+    };
+    assert!(guarded("NameVirtualHost"));
+    for name in ["AcceptMutex", "LockFile", "RewriteLock", "SSLMutex"] {
+        assert!(!guarded(name), "{name}");
+    }
+}
+
+#[test]
+fn thousands_of_vhosts_of_one_address_take_no_longer() {
+    let hosts: String =
+        (0..20_000).map(|i| vhost("*:80 10.0.0.1:80 10.0.0.1", &format!("n{i}.test"))).collect();
+    let started = std::time::Instant::now();
+    let s = old(&format!("NameVirtualHost *:80\n{hosts}"));
+    assert_eq!(
+        s.iter().filter(|s| s.shadowed.is_empty()).count(),
+        20_000 + usize::from(s[0].names.is_empty())
+    );
+    let s = old(&hosts);
+    assert_eq!(s.iter().filter(|s| !s.shadowed.is_empty()).count(), 19_999);
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+}
