@@ -19,6 +19,7 @@ mod sections;
 mod select;
 mod server;
 mod suse;
+mod variables;
 mod walk;
 
 use crate::facts::{Problem, ProblemKind, Scan, Server as Kind, Site, Unbounded};

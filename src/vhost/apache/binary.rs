@@ -8,7 +8,8 @@
 
 use std::collections::HashSet;
 
-use super::condition::Version;
+use super::condition::{Version, usually_compiled_in};
+use super::walk::Walk;
 use crate::source::Source;
 
 /// Sources that are not called `mod_NAME.c`, with their structures.
@@ -49,7 +50,7 @@ pub(super) struct Httpd {
 
 /// The server that a main file belongs to: the distribution's, else the one
 /// below ServerRoot. `None` where there is none, or none that can be read.
-pub(super) fn find(src: &Source, main: &[u8], server_root: &[u8]) -> Option<Httpd> {
+fn find(src: &Source, main: &[u8], server_root: &[u8]) -> Option<Httpd> {
     let own = [[server_root, b"/bin/httpd"].concat(), [server_root, b"/sbin/httpd"].concat()];
     let own = [&*own[0], &*own[1]];
     let candidates: &[&[u8]] = if main.starts_with(b"/etc/apache2/") {
@@ -64,6 +65,34 @@ pub(super) fn find(src: &Source, main: &[u8], server_root: &[u8]) -> Option<Http
         let file = src.is_file(path).then(|| src.read(path))?;
         parse(&file.ok()?.bytes)
     })
+}
+
+impl Walk<'_> {
+    /// The server that is installed below this ServerRoot, looked for once.
+    pub fn httpd(&mut self) -> Option<&Httpd> {
+        if self.looked_for.is_none() {
+            self.looked_for = Some(find(self.src, &self.main, &self.server_root));
+        }
+        self.looked_for.as_ref().and_then(Option::as_ref)
+    }
+
+    /// The version that the tree is for.
+    pub fn version(&mut self) -> Version {
+        let assumed = self.assumed;
+        self.httpd().and_then(|h| h.version).unwrap_or(assumed)
+    }
+
+    /// Whether a module needs no LoadModule.
+    pub fn compiled_in(&mut self, name: &[u8]) -> bool {
+        let assumed = self.assumed;
+        match self.httpd() {
+            Some(h) => h.modules.contains(name),
+            None => {
+                self.version_asked |= usually_compiled_in(name, Version::DEFAULT);
+                usually_compiled_in(name, assumed)
+            }
+        }
+    }
 }
 
 /// Reads a program; `None` for anything that is no httpd.

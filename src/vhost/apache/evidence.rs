@@ -45,6 +45,20 @@ impl Evidence {
         self.authz_host |= name == b"authz_host_module";
     }
 
+    /// Whether a directive can tell anything.
+    pub fn interests(d: Directive) -> bool {
+        matches!(
+            d,
+            Directive::AcceptMutex
+                | Directive::IncludeOptional
+                | Directive::LockFile
+                | Directive::NameVirtualHost
+                | Directive::Require
+                | Directive::RewriteLock
+                | Directive::SslMutex
+        )
+    }
+
     /// A directive outside of `<IfVersion>`, with its first argument.
     pub fn directive(&mut self, d: Directive, first: &[u8]) {
         match d {
