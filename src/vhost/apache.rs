@@ -54,7 +54,8 @@ const INHERITED: usize = 16;
 /// Variables come from `Define` in load order, then from the `envvars` beside
 /// the main file (or `bin/envvars` below ServerRoot) and, for `/etc/httpd`,
 /// from `/etc/sysconfig/httpd`, whose `OPTIONS` are the start options when
-/// the entry has none.
+/// the entry has none. SUSE's `/etc/sysconfig/apache2` stands for the start
+/// options of its main file in the same way (see `suse`).
 pub fn read(src: &Source, entry: &Entry) -> Scan {
     let main = fold(&entry.path);
     let mut args = entry.args.clone();

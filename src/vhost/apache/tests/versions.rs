@@ -121,6 +121,18 @@ fn the_wildcard_of_a_port_is_not_that_of_every_port() {
 }
 
 #[test]
+fn an_address_of_every_port_is_the_same_as_that_of_one() {
+    let one = vhost("10.0.0.1:80", "one.test");
+    let every = vhost("10.0.0.1", "every.test");
+    let shadowed = |text: String| -> Vec<usize> { vhosts(&text).iter().map(|s| s.shadowed.len()).collect() };
+    // Whichever stands first has it. The wildcard of a port stands beside that of every port.
+    assert_eq!(shadowed([&*one, &*every].concat()), [0, 1]);
+    assert_eq!(shadowed([&*every, &*one].concat()), [0, 1]);
+    assert_eq!(shadowed([vhost("*", "a.test"), vhost("*:80", "b.test")].concat()), [0, 0]);
+    assert_eq!(shadowed(format!("NameVirtualHost 10.0.0.1:80\n{one}{every}")), [0, 0]);
+}
+
+#[test]
 fn the_main_server_has_what_no_vhost_takes() {
     // An unused NameVirtualHost takes nothing.
     let text = ["ServerName m.test\nNameVirtualHost *:80\n", &vhost("10.0.0.1:80", "a.test")].concat();
