@@ -42,6 +42,7 @@ const MAIN_FILES: &[(Server, &str)] = &[
     // LNMP one-click, OneinStack (S), own builds.
     (Server::Apache, "/usr/local/apache/conf/httpd.conf"),
     (Server::Apache, "/usr/local/apache2/conf/httpd.conf"),
+    (Server::Apache, "/usr/local/httpd/conf/httpd.conf"),
     // WDCP (P).
     (Server::Apache, "/www/wdlinux/apache/conf/httpd.conf"),
 ];

@@ -11,6 +11,7 @@
 
 mod compare;
 mod generate;
+mod modules;
 mod server;
 
 use std::path::{Path, PathBuf};

@@ -2,9 +2,27 @@
 
 use std::collections::HashSet;
 
-/// The version that counts where none is known: 2.4, in a late patch.
-const VERSION: [u32; 3] = [2, 4, 62];
-const VERSION_TEXT: &[u8] = b"2.4.62";
+/// A version of Apache: major, minor, patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version([u32; 3]);
+
+impl Version {
+    /// What counts where nothing tells the version: 2.4, in a late patch.
+    pub const DEFAULT: Version = Version([2, 4, 62]);
+    /// What counts where only 2.2 is known: its late patches.
+    pub const OLD: Version = Version([2, 2, 34]);
+
+    /// All three numbers.
+    pub fn full(text: &[u8]) -> Option<Version> {
+        let dots = text.iter().filter(|&&b| b == b'.').count();
+        if dots == 2 { parse(text).map(Version) } else { None }
+    }
+
+    /// Whether name-based hosts need NameVirtualHost: before 2.3.11.
+    pub fn is_old(self) -> bool {
+        self < Version([2, 3, 11])
+    }
+}
 
 /// Compiled into Debian's and most others' `apache2 -l`.
 const COMPILED_IN: &[&str] = &[
@@ -26,16 +44,21 @@ const COMPILED_IN: &[&str] = &[
     "unixd_module",
 ];
 
+/// Those of them that 2.2 does not have, or not so.
+const NOT_IN_2_2: &[&str] =
+    &["mod_watchdog.c", "watchdog_module", "mod_version.c", "version_module", "mod_unixd.c", "unixd_module"];
+
 /// The modules that are loaded so far, by both names.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Modules(HashSet<Vec<u8>>);
 
-impl Modules {
-    /// Those that need no LoadModule.
-    pub fn new() -> Self {
-        Modules(COMPILED_IN.iter().map(|m| m.as_bytes().to_vec()).collect())
-    }
+/// Whether a module is compiled into the usual server of a version.
+pub(super) fn usually_compiled_in(name: &[u8], version: Version) -> bool {
+    let among = |list: &[&str]| list.iter().any(|m| m.as_bytes() == name);
+    among(COMPILED_IN) && !(version.is_old() && among(NOT_IN_2_2))
+}
 
+impl Modules {
     /// `LoadModule NAME FILE`.
     pub fn load(&mut self, name: &[u8], file: &[u8]) {
         if self.0.len() > 4096 {
@@ -58,14 +81,14 @@ impl Modules {
         self.0.insert(name.to_vec());
     }
 
-    /// Whether `<IfModule NAME>` holds.
+    /// Whether a LoadModule gave this one.
     pub fn has(&self, name: &[u8]) -> bool {
         self.0.contains(name)
     }
 }
 
 /// Whether `<IfVersion ARGS>` holds; `None` where Apache refuses it.
-pub(super) fn if_version(args: &[u8]) -> Option<bool> {
+pub(super) fn if_version(args: &[u8], actual: Version) -> Option<bool> {
     let mut words = super::line::words(args);
     let first = words.next()?;
     let second = words.next();
@@ -79,10 +102,10 @@ pub(super) fn if_version(args: &[u8]) -> Option<bool> {
     };
     let regex = version.strip_prefix(b"/").and_then(|v| v.strip_suffix(b"/"));
     let held = match (op, regex) {
-        (b"=" | b"==", Some(re)) => matches_version(re),
-        (b"~", re) => matches_version(re.unwrap_or(version)),
+        (b"=" | b"==", Some(re)) => matches_version(re, actual),
+        (b"~", re) => matches_version(re.unwrap_or(version), actual),
         _ => {
-            let order = VERSION.cmp(&parse(version)?);
+            let order = actual.0.cmp(&parse(version)?);
             match op {
                 b"=" | b"==" => order.is_eq(),
                 b">" => order.is_gt(),
@@ -112,12 +135,15 @@ fn parse(text: &[u8]) -> Option<[u32; 3]> {
 /// The few regular expressions that anybody writes about a version: literals,
 /// `\.`, `.`, one set in brackets, `^`, `$`, alternatives at the top. Others
 /// do not match.
-fn matches_version(re: &[u8]) -> bool {
+fn matches_version(re: &[u8], actual: Version) -> bool {
+    let Version([major, minor, patch]) = actual;
+    let text = format!("{major}.{minor}.{patch}");
+    let text = text.as_bytes();
     re.split(|&b| b == b'|').any(|alt| {
         let anchored = alt.first() == Some(&b'^');
         let alt = if anchored { alt.get(1..).unwrap_or_default() } else { alt };
-        let starts = if anchored { 1 } else { VERSION_TEXT.len() };
-        (0..starts).any(|at| matches_at(alt, VERSION_TEXT.get(at..).unwrap_or_default()))
+        let starts = if anchored { 1 } else { text.len() };
+        (0..starts).any(|at| matches_at(alt, text.get(at..).unwrap_or_default()))
     })
 }
 

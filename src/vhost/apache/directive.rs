@@ -16,6 +16,7 @@ macro_rules! directives {
 }
 
 directives! {
+    AcceptMutex = b"acceptmutex",
     Allow = b"allow",
     Define = b"define",
     Deny = b"deny",
@@ -25,6 +26,8 @@ directives! {
     IncludeOptional = b"includeoptional",
     Listen = b"listen",
     LoadModule = b"loadmodule",
+    LockFile = b"lockfile",
+    NameVirtualHost = b"namevirtualhost",
     ProxyPass = b"proxypass",
     ProxyPassMatch = b"proxypassmatch",
     Redirect = b"redirect",
@@ -34,6 +37,7 @@ directives! {
     Require = b"require",
     RewriteCond = b"rewritecond",
     RewriteEngine = b"rewriteengine",
+    RewriteLock = b"rewritelock",
     RewriteRule = b"rewriterule",
     Satisfy = b"satisfy",
     ServerAlias = b"serveralias",
@@ -42,6 +46,7 @@ directives! {
     SetHandler = b"sethandler",
     SslCertificateFile = b"sslcertificatefile",
     SslEngine = b"sslengine",
+    SslMutex = b"sslmutex",
     UnDefine = b"undefine",
     UndefMacro = b"undefmacro",
     Use = b"use",
@@ -129,7 +134,8 @@ pub(super) fn opener(word: &[u8]) -> Opener {
 }
 
 /// Whether `<IfDirective>` may take a directive as known: those that are read
-/// here, and those of the core that vhosts are guarded with.
+/// here, but for those that 2.4 dropped.
 pub(super) fn is_known(word: &[u8]) -> bool {
-    directive(word).is_some()
+    use Directive::{AcceptMutex, LockFile, RewriteLock, SslMutex};
+    directive(word).is_some_and(|d| !matches!(d, AcceptMutex | LockFile | RewriteLock | SslMutex))
 }

@@ -124,6 +124,10 @@ fn assignment(line: &[u8], vars: &mut Vars) {
     // `: ${A:=b}` and the like are not plain.
     while let Some(eq) = line.iter().position(|&b| b == b'=') {
         let (name, value) = line.split_at(eq);
+        let (name, appends) = match name.strip_suffix(b"+") {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
         let name_ok = !name.is_empty()
             && name.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'_')
             && !name.first().is_some_and(u8::is_ascii_digit);
@@ -132,6 +136,12 @@ fn assignment(line: &[u8], vars: &mut Vars) {
         }
         let (value, rest) = shell_value(value.get(1..).unwrap_or_default(), vars);
         match value {
+            Some(v) if appends => {
+                let old = vars.entry(name.to_vec()).or_default();
+                if old.len() + v.len() <= MAX_VALUE {
+                    old.extend_from_slice(&v);
+                }
+            }
             Some(v) => {
                 vars.insert(name.to_vec(), v);
             }

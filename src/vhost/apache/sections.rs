@@ -117,6 +117,9 @@ impl Walk<'_> {
                 Scope::Open
             }
             Opener::Expression => {
+                if !self.in_version_test() {
+                    self.evidence.new_section();
+                }
                 if let Some(s) = self.servers.get_mut(self.current) {
                     s.access.doubtful = true;
                 }
@@ -135,7 +138,12 @@ impl Walk<'_> {
                 };
                 if all { Scope::Everything } else { Scope::Location }
             }
-            Opener::Require => Scope::Require,
+            Opener::Require => {
+                if !self.in_version_test() {
+                    self.evidence.new_section();
+                }
+                Scope::Require
+            }
             Opener::Other => Scope::Other,
         };
         self.push_section(name, at, scope, &frame.file);
@@ -192,7 +200,9 @@ impl Walk<'_> {
 
     fn holds(&mut self, kind: Opener, args: &[u8], at: u32, frame: &Frame) -> bool {
         if kind == Opener::IfVersion {
-            return if_version(args).unwrap_or_else(|| {
+            self.version_asked = true;
+            let version = self.version();
+            return if_version(args, version).unwrap_or_else(|| {
                 self.note(&frame.file, at, ProblemKind::Syntax, "a version test that Apache refuses");
                 false
             });
@@ -204,10 +214,17 @@ impl Walk<'_> {
         };
         let found = match kind {
             Opener::IfDefine => self.defines.contains(&*what),
-            Opener::IfModule => self.modules.has(&what),
+            Opener::IfModule => self.modules.has(&what) || self.compiled_in(&what),
             _ => self.src.kind(&self.absolute(&what)).is_ok(),
         };
         found != negated
+    }
+
+    /// Whether a test of the version is open; what stands in it tells nothing
+    /// about the version.
+    pub(super) fn in_version_test(&self) -> bool {
+        let name = hash(b"ifversion");
+        self.sections.iter().any(|s| s.scope == Scope::Open && s.name == name)
     }
 
     fn virtual_host(&mut self, name: &[u8], args: &[u8], at: u32, frame: &Frame) {

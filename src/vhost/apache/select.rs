@@ -6,12 +6,16 @@
 //! port"; without one, to a chain of the wildcard address by the same rule;
 //! else to the main server. In a chain the first record that has the name
 //! answers (ServerName, alias or wildcard alias alike), else the chain's
-//! first.
+//! first. 2.2 makes such chains only where NameVirtualHost says so (see
+//! `old`).
+
+mod old;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use super::server::{Addr, Host, Listen, Server};
+use old::Link;
 
 /// The part of a site that selection decides.
 #[derive(Debug, Default)]
@@ -38,24 +42,33 @@ pub(super) struct Chains<'a> {
     listens: &'a [Listen],
     /// Host and port to the record that answers unknown names, and a number.
     chains: HashMap<(&'a Host, u16), (usize, u32)>,
+    /// In 2.2, where each address of each record went.
+    links: Option<Vec<Vec<Link>>>,
     ports: HashMap<u16, bool>,
 }
 
 impl<'a> Chains<'a> {
-    /// Chains the records; the first of `servers` is the main server.
-    pub fn new(servers: &'a [Server], listens: &'a [Listen]) -> Self {
+    /// Chains the records; the first of `servers` is the main server. With
+    /// `name_hosts`, the addresses of NameVirtualHost, as 2.2 does it.
+    pub fn new(servers: &'a [Server], listens: &'a [Listen], name_hosts: Option<&'a [Addr]>) -> Self {
         let mut chains = HashMap::new();
-        for (i, s) in servers.iter().enumerate().skip(1) {
-            for a in &s.addrs {
-                let n = u32::try_from(chains.len()).unwrap_or(u32::MAX);
-                chains.entry((&a.host, a.port)).or_insert((i, n));
+        let mut links = None;
+        if let Some(name_hosts) = name_hosts {
+            let old = old::chain(servers, name_hosts);
+            (chains, links) = (old.chains, Some(old.links));
+        } else {
+            for (i, s) in servers.iter().enumerate().skip(1) {
+                for a in &s.addrs {
+                    let n = u32::try_from(chains.len()).unwrap_or(u32::MAX);
+                    chains.entry((&a.host, a.port)).or_insert((i, n));
+                }
             }
         }
         let mut ports = HashMap::new();
         for l in listens {
             *ports.entry(l.addr.port).or_insert(false) |= l.https;
         }
-        Chains { servers, listens, chains, ports }
+        Chains { servers, listens, chains, links, ports }
     }
 
     /// Whether TLS ends at a vhost: its own or the main server's SSLEngine,
@@ -65,6 +78,17 @@ impl<'a> Chains<'a> {
         server.ssl.or(main).unwrap_or_else(|| {
             server.addrs.first().is_some_and(|a| self.ports.get(&a.port).copied().unwrap_or(false))
         })
+    }
+
+    /// Where the `n`th address `a` of record `i` went.
+    fn link(&self, i: usize, n: usize, a: &Addr) -> Option<Link> {
+        match &self.links {
+            Some(links) => links.get(i)?.get(n).copied(),
+            None => {
+                let &(first, number) = self.chains.get(&(&a.host, a.port))?;
+                Some(Link { first, number, port: a.port, lost: false })
+            }
+        }
     }
 
     /// Whether a Listen opens one of a record's ports (true without any
@@ -93,15 +117,15 @@ impl<'a> Chains<'a> {
             let some = s.addrs.len().min(16);
             let mut place = Place { listen: Vec::with_capacity(some), ..Place::default() };
             let mut numbers: Vec<u32> = Vec::with_capacity(s.addrs.len());
-            for a in &s.addrs {
-                let Some(&(first, number)) = self.chains.get(&(&a.host, a.port)) else { continue };
-                let texts = self.texts(a, suffix, &mut expansions);
+            for (n, a) in s.addrs.iter().enumerate() {
+                let Some(link) = self.link(i, n, a) else { continue };
+                let texts = self.texts(a, link.port, suffix, &mut expansions);
                 for text in texts {
                     // A line of thousands of addresses is cleaned up below.
                     if s.addrs.len() <= 16 && place.listen.contains(&text) {
                         continue;
                     }
-                    if first == i {
+                    if link.first == i && !link.lost {
                         if a.marked {
                             place.marked.push(text.clone());
                         }
@@ -110,7 +134,9 @@ impl<'a> Chains<'a> {
                     }
                     place.listen.push(text);
                 }
-                numbers.push(number);
+                if !link.lost {
+                    numbers.push(link.number);
+                }
             }
             if s.addrs.len() > 16 {
                 for list in [&mut place.listen, &mut place.default, &mut place.marked] {
@@ -120,7 +146,11 @@ impl<'a> Chains<'a> {
             }
             numbers.sort_unstable();
             numbers.dedup();
-            place.shadowed = shadows.enter(i, &numbers);
+            place.shadowed = match numbers.is_empty() && !s.addrs.is_empty() {
+                // Others have all its addresses.
+                true => s.names.clone(),
+                false => shadows.enter(i, &numbers),
+            };
             places.push(place);
         }
         places
@@ -128,16 +158,16 @@ impl<'a> Chains<'a> {
 
     /// The listens of one address: itself, or for "every port" the ports
     /// that come to it.
-    fn texts(&self, a: &Addr, suffix: &str, expansions: &mut usize) -> Vec<String> {
+    fn texts(&self, a: &Addr, port: u16, suffix: &str, expansions: &mut usize) -> Vec<String> {
         let host = a.host_text();
         if let Host::Name(name) = &a.host
             && name.contains("${")
-            && a.port == 0
+            && port == 0
         {
             return vec![format!("{name}{suffix}")];
         }
-        if a.port != 0 {
-            return vec![[&*host, ":", itoa(a.port, &mut [0; 5]), suffix].concat()];
+        if port != 0 {
+            return vec![[&*host, ":", itoa(port, &mut [0; 5]), suffix].concat()];
         }
         let mut out: Vec<String> = Vec::new();
         let mut seen = HashSet::new();

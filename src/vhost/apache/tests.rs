@@ -12,6 +12,8 @@ mod hostile;
 mod reading;
 mod serving;
 mod settings;
+mod suse;
+mod versions;
 
 /// A machine's `/` in a scratch folder.
 struct Tree {

@@ -4,30 +4,29 @@
 //! file behind an include or a macro, open sections) stands on stacks of our
 //! own, so that no input can make the reader recurse.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::facts::{Problem, ProblemKind};
 use crate::source::{FileBytes, FileId, Source, SourceError, decode};
 
-use super::condition::Modules;
+use super::binary::Httpd;
+use super::condition::{Modules, Version};
 use super::directive::{Directive, directive};
 use super::env::{Options, Vars};
+use super::evidence::Evidence;
 use super::include::{Item, Items};
 use super::line::{Line, Lines, trim, word, words};
 use super::macros::{Fault, Macros, Recording};
 use super::sections::{Scope, Section, Skip};
-use super::server::{Listen, Server};
+use super::server::{Addr, Listen, Server};
 
 /// Apache's own bound on nested includes.
 const APACHE_DEPTH: usize = 128;
 /// Macros inside macros.
 const MAX_MACROS: usize = 64;
-/// Bytes that macros and variables may make of a configuration, together…
+/// Bytes that macros and variables may make of a configuration, together.
 const EXPANSION: usize = 64 << 20;
-/// …and one line.
-const LONG_LINE: usize = 256 << 10;
 /// Bytes of names and addresses that are kept.
 const RETAINED: usize = 128 << 20;
 /// Problems that are kept.
@@ -67,11 +66,23 @@ pub(super) struct Walk<'s> {
     /// The main server, then the vhosts in load order.
     pub servers: Vec<Server>,
     pub listens: Vec<Listen>,
+    /// `NameVirtualHost`s in load order.
+    pub name_hosts: Vec<Addr>,
+    pub main: Vec<u8>,
+    /// The installed server, once it was looked for.
+    pub looked_for: Option<Option<Httpd>>,
+    /// The version where no installed server tells it.
+    pub assumed: Version,
+    pub evidence: Evidence,
+    /// Whether anything read so far depends on the version.
+    pub version_asked: bool,
+    /// Whether the include file that SUSE generates was read.
+    pub suse_include: bool,
     pub modules: Modules,
     pub defines: HashSet<Vec<u8>>,
     /// By lower-case name, as Apache's tables are.
-    values: HashMap<Vec<u8>, Vec<u8>>,
-    env: Vars,
+    pub values: HashMap<Vec<u8>, Vec<u8>>,
+    pub env: Vars,
     macros: Macros,
     work: Vec<Work>,
     pub sections: Vec<Section>,
@@ -79,7 +90,7 @@ pub(super) struct Walk<'s> {
     pub recording: Option<Recording>,
     /// The record that directives belong to.
     pub current: usize,
-    expansion: usize,
+    pub expansion: usize,
     retained: usize,
     /// Folders listed; they count against `limits.files` of their own.
     pub folders: u64,
@@ -91,14 +102,28 @@ pub(super) struct Walk<'s> {
 }
 
 impl<'s> Walk<'s> {
-    pub fn new(src: &'s Source, main: &[u8], server_root: Vec<u8>, env: Vars, options: &Options) -> Self {
+    pub fn new(
+        src: &'s Source,
+        main: &[u8],
+        server_root: Vec<u8>,
+        env: Vars,
+        options: &Options,
+        assumed: Version,
+    ) -> Self {
         Walk {
             src,
             problems: Vec::new(),
             server_root,
             servers: vec![Server::new(decode(main).into(), 1)],
             listens: Vec::new(),
-            modules: Modules::new(),
+            name_hosts: Vec::new(),
+            main: main.to_vec(),
+            looked_for: None,
+            assumed,
+            evidence: Evidence::default(),
+            version_asked: false,
+            suse_include: false,
+            modules: Modules::default(),
             defines: options.defines.iter().cloned().collect(),
             values: HashMap::new(),
             env,
@@ -189,6 +214,7 @@ impl<'s> Walk<'s> {
                 return;
             }
         };
+        self.suse_include |= item.path == super::suse::INCLUDE;
         let mut depth = 0;
         let mut looped = false;
         for w in &self.work {
@@ -350,50 +376,10 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// Fills variables in: `Define`s, then the environment. What nothing sets
-    /// stays as written; a value is not looked into again.
-    pub fn resolve<'a>(&mut self, args: &'a [u8], line: u32, file: &str) -> Option<Cow<'a, [u8]>> {
-        if !args.contains(&b'$') || !args.windows(2).any(|w| w == b"${") {
-            return Some(Cow::Borrowed(args));
-        }
-        let mut out = Vec::with_capacity(args.len());
-        let mut rest = args;
-        while let Some(at) = rest.windows(2).position(|w| w == b"${") {
-            let (plain, var) = rest.split_at(at);
-            out.extend_from_slice(plain);
-            let Some(end) = var.iter().position(|&b| b == b'}') else {
-                rest = var;
-                break;
-            };
-            let name = var.get(2..end).unwrap_or_default();
-            let value = self.values.get(&name.to_ascii_lowercase()).or_else(|| self.env.get(name));
-            out.extend_from_slice(value.map_or(var.get(..=end).unwrap_or_default(), Vec::as_slice));
-            rest = var.get(end + 1..).unwrap_or_default();
-            if out.len() > LONG_LINE {
-                self.note(
-                    file,
-                    line,
-                    ProblemKind::IncludeLimit,
-                    "variables make the line too long; it is not read",
-                );
-                return None;
-            }
-        }
-        out.extend_from_slice(rest);
-        if out.len() > LONG_LINE || out.len() > self.expansion {
-            self.note(
-                file,
-                line,
-                ProblemKind::IncludeLimit,
-                "variables make the line too long; it is not read",
-            );
-            return None;
-        }
-        self.expansion -= out.len();
-        Some(Cow::Owned(out))
-    }
-
     fn directive(&mut self, d: Directive, args: &[u8], at: u32, frame: &Frame) -> Option<Work> {
+        if Evidence::interests(d) && !self.in_version_test() {
+            self.evidence.directive(d, &words(args).next().unwrap_or_default());
+        }
         match d {
             Directive::Include | Directive::IncludeOptional => {
                 self.unresolved(args, at, &frame.file);
@@ -431,6 +417,17 @@ impl<'s> Walk<'s> {
                 let mut it = words(args);
                 if let (Some(name), Some(file)) = (it.next(), it.next()) {
                     self.modules.load(&name, &file);
+                    if !self.in_version_test() {
+                        self.evidence.module(&name);
+                    }
+                }
+            }
+            Directive::NameVirtualHost if self.in_main() => {
+                let word = words(args).next()?;
+                if let Some(addr) = Addr::parse(&word, self.main_port)
+                    && self.spend(64, at, &frame.file)
+                {
+                    self.name_hosts.push(addr);
                 }
             }
             Directive::ServerRoot => {
@@ -520,21 +517,6 @@ impl<'s> Walk<'s> {
         }
         self.retained -= bytes;
         true
-    }
-
-    /// Notes a variable that nothing sets, in a directive that matters.
-    pub fn unresolved(&mut self, args: &[u8], at: u32, file: &str) {
-        let mut rest = args;
-        while let Some(i) = rest.windows(2).position(|w| w == b"${") {
-            rest = rest.get(i + 2..).unwrap_or_default();
-            let Some(end) = rest.iter().position(|&b| b == b'}') else { return };
-            // `${map:key}` belongs to other directives.
-            if !rest.get(..end).unwrap_or_default().contains(&b':') {
-                let message =
-                    "a variable that neither Define nor the environment file sets; it stays as written";
-                return self.note(file, at, ProblemKind::UnresolvedVariable, message);
-            }
-        }
     }
 
     /// Adds a problem, once for each place and kind.

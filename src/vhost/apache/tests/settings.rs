@@ -183,8 +183,8 @@ fn if_version() {
     for not in ["< 2.4", "= 2.2", "2.2.3", "~ ^2\\.2", "!>= 2.4"] {
         assert!(!conditional(&format!("<IfVersion {not}>")), "{not}");
     }
-    assert_eq!(condition::if_version(b"=> 2.4"), None);
-    assert_eq!(condition::if_version(b">= two"), None);
+    assert_eq!(condition::if_version(b"=> 2.4", Version::DEFAULT), None);
+    assert_eq!(condition::if_version(b">= two", Version::DEFAULT), None);
 }
 
 #[test]
