@@ -78,6 +78,12 @@ impl Registries {
         self
     }
 
+    /// Whether a provider's file was replaced since it was read: what was
+    /// answered from it may not hold any more.
+    pub fn files_changed(&self) -> bool {
+        self.sources.iter().any(|s| s.adapter.changed())
+    }
+
     /// Asks every registry for every question; `done` is called after each
     /// question that has all its answers.
     pub async fn lookup(&self, asks: &[Ask], done: &(dyn Fn() + Sync)) -> Answers {
