@@ -2,8 +2,9 @@
 //! reads the next ones, with the same rules ([`Disk::read`]).
 //!
 //! Files come in batches, since handing over each one would cost more than
-//! reading it. What lies ready is bounded: a few batches of [`BATCH_BYTES`],
-//! and files larger than that are left to the reader.
+//! reading it. What lies ready is bounded: a few batches of small files, and
+//! larger files are left to the reader. A reader that would have to wait for
+//! the thread reads a batch itself.
 //!
 //! Panels give every site a file of its own beside the vhost file, which that
 //! includes by its full path. Those are read ahead too: a line that begins
@@ -11,8 +12,9 @@
 //! a file that nobody asks for. Only while the reader is the slower of the
 //! two, though: otherwise it would wait for guesses.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 
 use super::disk::Disk;
@@ -20,8 +22,10 @@ use super::{FileBytes, SourceError};
 
 /// Lists shorter than this are read faster than a thread is started.
 pub(super) const WORTH: usize = 64;
-const BATCH_FILES: usize = 64;
-const BATCH_BYTES: usize = 256 << 10;
+/// Files of one batch, and the size up to which a file is read ahead at all.
+const BATCH_FILES: usize = 32;
+const FILE_BYTES: u64 = 32 << 10;
+/// Batches that lie ready.
 const BATCHES: usize = 4;
 
 /// Guesses that are followed in one file.
@@ -39,63 +43,82 @@ struct Read {
 }
 
 pub(super) struct Ahead {
-    /// Closed when the list is through, or the thread gone.
-    batches: Receiver<Vec<Read>>,
+    list: Arc<List>,
+    /// Batches with their numbers; closed when the list is through, or the
+    /// thread gone.
+    batches: Receiver<(usize, Vec<Read>)>,
+    /// Batches whose turn has not come.
+    waiting: HashMap<usize, Vec<Read>>,
+    /// The batch whose turn it is.
+    turn: usize,
     ready: VecDeque<Read>,
     over: bool,
+}
+
+/// The list, read batch by batch by whoever comes first.
+struct List {
+    disk: Arc<Disk>,
+    paths: Vec<Vec<u8>>,
+    next: AtomicUsize,
+}
+
+impl List {
+    /// Reads the next batch that nobody has taken; with its number.
+    fn read(&self, mut recent: Option<&mut Recent>) -> Option<(usize, Vec<Read>)> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let start = number.checked_mul(BATCH_FILES)?;
+        let paths = self.paths.get(start..(start + BATCH_FILES).min(self.paths.len()))?;
+        if paths.is_empty() || self.disk.check_time().is_err() {
+            return None;
+        }
+        let mut batch = Vec::with_capacity(BATCH_FILES);
+        for path in paths {
+            // A large file fails here; the reader asks for it itself.
+            let file = self.disk.read(path, FILE_BYTES);
+            let at = batch.len();
+            batch.push(Read { path: path.clone(), guess: false, file });
+            let Some(recent) = &mut recent else { continue };
+            for path in guesses(&batch, at) {
+                if !recent.knows(&path) {
+                    let file = self.disk.read(&path, FILE_BYTES);
+                    batch.push(Read { path, guess: true, file });
+                }
+            }
+        }
+        Some((number, batch))
+    }
 }
 
 impl Ahead {
     /// `None` where no thread can be had: then everything is read in turn.
     pub(super) fn start(disk: Arc<Disk>, paths: Vec<Vec<u8>>) -> Option<Ahead> {
-        let (send, batches) = sync_channel::<Vec<Read>>(BATCHES);
+        let (send, batches) = sync_channel(BATCHES);
+        let list = Arc::new(List { disk, paths, next: AtomicUsize::new(0) });
+        let theirs = list.clone();
         std::thread::Builder::new()
             .name("read-ahead".to_owned())
             .spawn(move || {
-                let mut batch = Vec::with_capacity(BATCH_FILES);
-                let mut bytes = 0;
                 let mut recent = Recent::default();
                 let mut leading = false;
-                for path in paths {
-                    // A large file fails here; the reader asks for it itself.
-                    let file = disk.read(&path, BATCH_BYTES as u64);
-                    let at = batch.len();
-                    bytes += file.as_ref().map_or(0, |f| f.bytes.len());
-                    batch.push(Read { path, guess: false, file });
-                    for path in if leading { guesses(&batch, at) } else { Vec::new() } {
-                        if recent.knows(&path) {
-                            continue;
+                while let Some(batch) = theirs.read(leading.then_some(&mut recent)) {
+                    let sent = match send.try_send(batch) {
+                        Err(TrySendError::Full(batch)) => {
+                            leading = true;
+                            send.send(batch).is_ok()
                         }
-                        let file = disk.read(&path, BATCH_BYTES as u64);
-                        bytes += file.as_ref().map_or(0, |f| f.bytes.len());
-                        batch.push(Read { path, guess: true, file });
-                    }
-                    if batch.len() >= BATCH_FILES || bytes >= BATCH_BYTES {
-                        bytes = 0;
-                        let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_FILES));
-                        if disk.check_time().is_err() {
-                            return;
+                        sent => {
+                            leading = false;
+                            sent.is_ok()
                         }
-                        let sent = match send.try_send(full) {
-                            Err(TrySendError::Full(full)) => {
-                                leading = true;
-                                send.send(full).is_ok()
-                            }
-                            sent => {
-                                leading = false;
-                                sent.is_ok()
-                            }
-                        };
-                        // Nobody listens any more: the scan is over.
-                        if !sent {
-                            return;
-                        }
+                    };
+                    // Nobody listens any more: the scan is over.
+                    if !sent {
+                        return;
                     }
                 }
-                let _ = send.send(batch);
             })
             .ok()?;
-        Some(Ahead { batches, ready: VecDeque::new(), over: false })
+        Some(Ahead { list, batches, waiting: HashMap::new(), turn: 0, ready: VecDeque::new(), over: false })
     }
 
     /// Whether the list is through.
@@ -103,14 +126,38 @@ impl Ahead {
         self.over
     }
 
-    /// The file, if it is the next of the list and was read.
-    pub(super) fn take(&mut self, path: &[u8]) -> Option<Result<FileBytes, SourceError>> {
+    /// Moves the next batch to what is ready.
+    fn advance(&mut self) {
         while self.ready.is_empty() && !self.over {
+            // No further than needed: a full channel tells the thread that it
+            // leads.
+            while !self.waiting.contains_key(&self.turn)
+                && let Ok((number, batch)) = self.batches.try_recv()
+            {
+                self.waiting.insert(number, batch);
+            }
+            if let Some(batch) = self.waiting.remove(&self.turn) {
+                self.turn += 1;
+                self.ready.extend(batch);
+                continue;
+            }
+            // The thread has it in hand, or nobody has.
+            if self.waiting.len() < BATCHES
+                && let Some((number, batch)) = self.list.read(None)
+            {
+                self.waiting.insert(number, batch);
+                continue;
+            }
             match self.batches.recv() {
-                Ok(batch) => self.ready.extend(batch),
+                Ok((number, batch)) => drop(self.waiting.insert(number, batch)),
                 Err(_) => self.over = true,
             }
         }
+    }
+
+    /// The file, if it is the next of the list and was read.
+    pub(super) fn take(&mut self, path: &[u8]) -> Option<Result<FileBytes, SourceError>> {
+        self.advance();
         let mut at = 0;
         // Guesses about the last file of the list, then the next of the list.
         loop {

@@ -1,7 +1,8 @@
 //! The file system below the root: what is opened, and what never is.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -20,7 +21,21 @@ pub(super) struct Disk {
     started: Instant,
     /// Folders that files were opened in, so that 10,000 files of one folder
     /// cost one walk to it.
-    dirs: Mutex<HashMap<Vec<u8>, Arc<OwnedFd>>>,
+    dirs: Mutex<HashMap<Vec<u8>, Arc<Folder>>>,
+}
+
+/// An open folder.
+struct Folder {
+    fd: OwnedFd,
+    /// It was listed in this scan, and nothing in it is a FIFO, socket or
+    /// device: what is opened there needs no look before.
+    tame: AtomicBool,
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 impl Disk {
@@ -51,7 +66,14 @@ impl Disk {
             return Err(SourceError::NotRegularFile);
         }
         let dir = self.dir(dir)?;
-        let st = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if dir.tame.load(Ordering::Relaxed) {
+            // A link is for what follows; all else is decided by the open file.
+            match rustix::fs::openat(&*dir, name, READ | OFlags::NOFOLLOW, Mode::empty()) {
+                Err(Errno::LOOP) => {}
+                opened => return self.read_fd(opened?, most),
+            }
+        }
+        let st = rustix::fs::statat(&*dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(st.st_mode) {
             // Panels make an empty file of rewrite rules for every site. On a
             // disk that is all there is to know; elsewhere (/proc) a file of
@@ -63,7 +85,7 @@ impl Disk {
                 self.check_size(&st, most)?;
                 // O_NONBLOCK and the second look: between the two calls the
                 // file may have been replaced by a FIFO.
-                let fd = rustix::fs::openat(&dir, name, READ | OFlags::NOFOLLOW, Mode::empty())?;
+                let fd = rustix::fs::openat(&*dir, name, READ | OFlags::NOFOLLOW, Mode::empty())?;
                 self.read_fd(fd, most)
             }
             FileType::Symlink => {
@@ -119,7 +141,7 @@ impl Disk {
     }
 
     /// A folder of the root, opened for looking things up in it.
-    fn dir(&self, path: &[u8]) -> Result<Arc<OwnedFd>, SourceError> {
+    fn dir(&self, path: &[u8]) -> Result<Arc<Folder>, SourceError> {
         if let Some(d) = lock(&self.dirs).get(path) {
             return Ok(d.clone());
         }
@@ -132,7 +154,7 @@ impl Disk {
         {
             return Err(SourceError::Secret);
         }
-        let fd = Arc::new(fd);
+        let fd = Arc::new(Folder { fd, tame: AtomicBool::new(false) });
         let mut dirs = lock(&self.dirs);
         if dirs.len() >= KEEP_DIRS {
             dirs.clear();
@@ -159,18 +181,21 @@ impl Disk {
         self.check_time()?;
         let dir = self.dir(path)?;
         let fd = rustix::fs::openat(
-            &dir,
+            &*dir,
             ".",
             OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
         let mut names = Vec::new();
+        let mut tame = true;
         for (i, entry) in Dir::new(fd)?.enumerate() {
             if i % 4096 == 4095 {
                 self.check_time()?;
             }
             let entry = entry?;
             let name = entry.file_name().to_bytes();
+            let kind = entry.file_type();
+            tame &= matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Symlink);
             if name == b"." || name == b".." || !want(name) {
                 continue;
             }
@@ -179,13 +204,14 @@ impl Disk {
             }
             names.push(name.to_vec());
         }
+        dir.tame.store(tame, Ordering::Relaxed);
         Ok(names)
     }
 
     /// Whether the folder has an entry of that name, whatever it is.
     pub(super) fn entry_exists(&self, path: &[u8]) -> bool {
         let (dir, name) = split(path);
-        self.dir(dir).is_ok_and(|d| rustix::fs::statat(&d, name, AtFlags::SYMLINK_NOFOLLOW).is_ok())
+        self.dir(dir).is_ok_and(|d| rustix::fs::statat(&*d, name, AtFlags::SYMLINK_NOFOLLOW).is_ok())
     }
 }
 
