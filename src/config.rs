@@ -5,8 +5,11 @@
 //! (checked, secrets read from their files). The keys are contract-details
 //! Q19 to Q23.
 
+mod foreign;
+mod layers;
 mod raw;
 mod registry;
+mod shape;
 mod units;
 
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +18,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
+pub use foreign::io_text;
 pub use raw::{Raw, parse_resolver};
 pub use registry::{HashOrder, Negative, PRESETS, Rate, Registry, RegistryKind, Secret};
 pub use units::parse_duration;
@@ -218,14 +222,25 @@ impl Config {
     /// Reads the settings. Without a path: [`DEFAULT_PATH`], which may be
     /// missing; a path that is given must exist.
     pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
-        Config::load_with(path, std::env::vars().collect())
+        let mut env = Vec::new();
+        // Other programs' variables may hold any bytes.
+        for (variable, value) in std::env::vars_os() {
+            let Some(variable) = variable.to_str().filter(|v| v.starts_with("BEIAN_AGENT__")) else {
+                continue;
+            };
+            let value = value.into_string().map_err(|_| {
+                ConfigError::at(variable, Text::new("its value is not UTF-8", "值不是 UTF-8 编码"))
+            })?;
+            env.push((variable.to_owned(), value));
+        }
+        Config::load_with(path, env)
     }
 
     /// The same with an environment of the caller's.
     pub fn load_with(path: Option<&Path>, env: Vec<(String, String)>) -> Result<Config, ConfigError> {
-        let (raw, files, secrets) = raw::layers(path, env)?;
-        let mut cfg = raw.check(&secrets)?;
-        cfg.files = files;
+        let layers = layers::read(path, env)?;
+        let mut cfg = layers.raw.check(&layers.secrets, &layers.origins)?;
+        cfg.files = layers.files;
         Ok(cfg)
     }
 

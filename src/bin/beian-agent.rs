@@ -56,7 +56,7 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
 /// `sites`: static and offline.
 fn sites(call: &Call, pass: &Pass, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
     let request = cli::request(pass, None, cfg, lang)?;
-    let output = Output::open(pass.output.as_deref(), call.color)?;
+    let output = Output::open(pass.output.as_deref(), call.color, lang)?;
     // From here on nothing is written but the opened output, and nothing needs
     // more than reading. No thread runs yet.
     privilege::drop_all();
@@ -73,7 +73,7 @@ fn sites(call: &Call, pass: &Pass, cfg: &Config, lang: Lang) -> Result<u8, Stop>
 
 /// `audit`, and `explain` with one name.
 fn judge(call: &Call, pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
-    let output = Output::open(pass.output.as_deref(), call.color)?;
+    let output = Output::open(pass.output.as_deref(), call.color, lang)?;
     let request = cli::request(pass, only, cfg, lang)?;
     privilege::drop_all();
     let report = {

@@ -158,20 +158,48 @@ fn pass(m: &ArgMatches) -> Pass {
 }
 
 /// `SERVER=VALUE`; the value may hold anything, `=` and spaces included.
-fn of_server(s: &str) -> Result<(Server, String), String> {
-    let known = || Server::ALL.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(", ");
-    let (word, value) = s.split_once('=').ok_or_else(|| format!("SERVER=VALUE; servers: {}", known()))?;
-    let server = word.parse().map_err(|()| format!("servers: {}", known()))?;
+fn of_server(s: &str, lang: Lang) -> Result<(Server, String), String> {
+    let known: Vec<&str> = Server::ALL.iter().map(|s| s.as_str()).collect();
+    let (word, value) = s.split_once('=').ok_or_else(|| {
+        lang.pick(
+            format!("缺少“=”，应写作 服务器=值，服务器可以是 {}", known.join("、")),
+            format!("there is no '=' in it; write SERVER=VALUE, with SERVER one of {}", known.join(", ")),
+        )
+    })?;
+    let server = word.parse().map_err(|()| {
+        lang.pick(
+            format!("“=”前面不是已知的服务器，可以是 {}", known.join("、")),
+            format!("no known server stands before the '='; known are {}", known.join(", ")),
+        )
+    })?;
     Ok((server, value.to_owned()))
 }
 
-fn entry(s: &str) -> Result<(Server, String), String> {
-    let (server, path) = of_server(s)?;
-    if path.starts_with('/') { Ok((server, path)) } else { Err("SERVER=/absolute/path".to_owned()) }
+fn entry(s: &str, lang: Lang) -> Result<(Server, String), String> {
+    let (server, path) = of_server(s, lang)?;
+    if path.starts_with('/') {
+        return Ok((server, path));
+    }
+    Err(lang
+        .pick(
+            "“=”后面应为绝对路径，如 nginx=/etc/nginx/nginx.conf",
+            "an absolute path is expected after the '=', like nginx=/etc/nginx/nginx.conf",
+        )
+        .to_owned())
 }
 
-fn resolver(s: &str) -> Result<SocketAddr, String> {
-    parse_resolver(s).map_err(|_| "IP:PORT, 127.0.0.1:53".to_owned())
+fn resolver(s: &str, lang: Lang) -> Result<SocketAddr, String> {
+    parse_resolver(s).map_err(|t| t.of(lang).to_owned())
+}
+
+fn address(s: &str, lang: Lang) -> Result<IpAddr, String> {
+    s.trim().parse().map_err(|_| {
+        lang.pick(
+            "不是 IP 地址，写法如 203.0.113.10 或 2001:db8::1",
+            "this is no IP address; write it like 203.0.113.10 or 2001:db8::1",
+        )
+        .to_owned()
+    })
 }
 
 /// The definition, for parsing, help, completions and the manual's test.
@@ -372,7 +400,7 @@ fn reading(cmd: Clap, lang: Lang) -> Clap {
             .long("entry")
             .value_name("SERVER=PATH")
             .action(ArgAction::Append)
-            .value_parser(entry)
+            .value_parser(move |s: &str| entry(s, lang))
             .help(p(
                 "只读这个主配置文件，不再查找；可重复。服务器：nginx、apache",
                 "Read this main file only, no discovery; repeatable. Servers: nginx, apache",
@@ -383,7 +411,7 @@ fn reading(cmd: Clap, lang: Lang) -> Clap {
             .long("server-args")
             .value_name("SERVER=ARGS")
             .action(ArgAction::Append)
-            .value_parser(of_server)
+            .value_parser(move |s: &str| of_server(s, lang))
             .help(p(
                 "服务器的启动参数，如 apache=-DSSL；可重复",
                 "The server's start options, like apache=-DSSL; repeatable",
@@ -421,7 +449,7 @@ fn asking(cmd: Clap, lang: Lang) -> Clap {
             .long("resolver")
             .value_name("IP:PORT")
             .action(ArgAction::Append)
-            .value_parser(resolver)
+            .value_parser(move |s: &str| resolver(s, lang))
             .help(p("用这个解析服务器；可重复", "Ask this DNS server; repeatable")),
     )
     .arg(
@@ -429,7 +457,7 @@ fn asking(cmd: Clap, lang: Lang) -> Clap {
             .long("address")
             .value_name("IP")
             .action(ArgAction::Append)
-            .value_parser(clap::value_parser!(IpAddr))
+            .value_parser(move |s: &str| address(s, lang))
             .help(p(
                 "本机地址，给出后只认这些；可重复",
                 "An address of this server, these alone then; repeatable",

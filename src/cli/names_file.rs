@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::config::Lang;
+use crate::config::{Lang, io_text};
 
 use super::Stop;
 
@@ -20,7 +20,13 @@ pub fn read(path: &Path, lang: Lang) -> Result<Vec<String>, Stop> {
     } else {
         File::open(path).and_then(read_bounded)
     }
-    .map_err(|e| Stop::refuse(format!("--names {shown}: {e}")))?;
+    .map_err(|e| {
+        let why = io_text(&e);
+        Stop::refuse(lang.pick(
+            format!("--names {shown}：读不了：{}", why.zh),
+            format!("--names {shown}: it cannot be read: {}", why.en),
+        ))
+    })?;
     let Some(bytes) = bytes else {
         return Err(Stop::refuse(
             lang.pick(format!("--names {shown}：超过 64 MiB"), format!("--names {shown}: more than 64 MiB")),

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::config::{Lang, io_text};
 use crate::document::Look;
 
 use super::{Color, Stop};
@@ -16,12 +17,21 @@ use super::{Color, Stop};
 pub struct Output {
     file: Option<(File, String)>,
     color: Color,
+    lang: Lang,
+}
+
+fn refused(name: &str, e: &io::Error, lang: Lang) -> Stop {
+    let why = io_text(e);
+    Stop::refuse(lang.pick(
+        format!("--output：{name} 不能写：{}", why.zh),
+        format!("--output: {name} cannot be written: {}", why.en),
+    ))
 }
 
 impl Output {
     /// Opens `--output`; no link is followed, and what stands there stays as
     /// it is until there is a result to replace it with. `-` is stdout.
-    pub fn open(path: Option<&Path>, color: Color) -> Result<Output, Stop> {
+    pub fn open(path: Option<&Path>, color: Color, lang: Lang) -> Result<Output, Stop> {
         let file = match path {
             None => None,
             Some(p) if p == Path::new("-") => None,
@@ -33,11 +43,11 @@ impl Output {
                     .truncate(false)
                     .custom_flags(i32::try_from(flags).unwrap_or(0))
                     .open(p)
-                    .map_err(|e| Stop::refuse(format!("--output {}: {e}", p.display())))?;
+                    .map_err(|e| refused(&p.display().to_string(), &e, lang))?;
                 Some((file, p.display().to_string()))
             }
         };
-        Ok(Output { file, color })
+        Ok(Output { file, color, lang })
     }
 
     /// How a table looks there.
@@ -66,7 +76,7 @@ impl Output {
     pub fn write(self, f: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Stop> {
         match self.file {
             None => to_stdout(f),
-            Some((file, name)) => to_file(file, f).map_err(|e| Stop::refuse(format!("--output {name}: {e}"))),
+            Some((file, name)) => to_file(file, f).map_err(|e| refused(&name, &e, self.lang)),
         }
     }
 }

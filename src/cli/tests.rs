@@ -73,6 +73,41 @@ fn refusals_are_one_line() {
     assert!(line.contains("nginx, apache"), "{line}");
 }
 
+/// What is wrong, and what is expected, each in the reader's language.
+#[test]
+fn refused_values_say_what_is_expected_in_both_languages() {
+    for (args, names, zh, en) in [
+        ("audit|--resolver|x", "--resolver", "127.0.0.1:53", "no DNS server"),
+        ("audit|--address|1.2.3", "--address", "不是 IP 地址", "no IP address"),
+        ("sites|--entry|nginx", "--entry", "缺少“=”", "no '='"),
+        (
+            "sites|--entry|iis=/x",
+            "--entry",
+            "不是已知的服务器，可以是 nginx、apache",
+            "known are nginx, apache",
+        ),
+        ("sites|--entry|nginx=rel", "--entry", "应为绝对路径", "absolute path"),
+        ("sites|--server-args|x", "--server-args", "应写作 服务器=值", "SERVER=VALUE"),
+        ("sites|--lang|fr", "--lang", "只能是 zh、en 之一", "one of zh, en"),
+        ("sites|--format|html", "--format", "只能是 table、json、csv 之一", "one of table, json, csv"),
+        ("sites|--color|red", "--color", "只能是 auto、always、never 之一", "one of auto, always, never"),
+        ("completions|tcsh", "SHELL", "只能是 bash、zsh、fish 之一", "one of bash, zsh, fish"),
+        ("audit|--output", "--output", "需要一个值", "needs a value"),
+    ] {
+        let argv: Vec<OsString> =
+            std::iter::once("beian-agent").chain(args.split('|')).map(Into::into).collect();
+        for (lang, expected) in [(Lang::Zh, zh), (Lang::En, en)] {
+            let Err(Stop::Refuse(line)) = parse(&argv, lang) else { unreachable!("{args}") };
+            assert!(line.contains(names) && line.contains(expected), "{args}: {line}");
+            if lang == Lang::Zh {
+                for english in [" is ", "cannot", "expected", "invalid", "SERVER=VALUE;"] {
+                    assert!(!line.contains(english), "{args}: {line}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn exit_codes_follow_the_contract() {
     let mut r = report();

@@ -28,23 +28,27 @@ pub fn stop(e: &clap::Error, lang: Lang) -> Stop {
         ErrorKind::InvalidValue => {
             let known = get(ContextKind::ValidValue);
             lang.pick(
-                format!("{arg}：不能是 {value}；可以是 {known}"),
-                format!("{arg}: {value} is none of {known}"),
+                format!("{arg}：“{value}”不能用，只能是 {} 之一", known.replace(", ", "、")),
+                format!("{arg}: '{value}' cannot be used; one of {known} is expected"),
             )
         }
         ErrorKind::ValueValidation => {
             let because = std::error::Error::source(e).map(ToString::to_string).unwrap_or_default();
             lang.pick(
-                format!("{arg}：{value} 不能用（{because}）"),
-                format!("{arg}: {value} cannot be used ({because})"),
+                format!("{arg}：“{value}”不能用：{because}"),
+                format!("{arg}: '{value}' cannot be used: {because}"),
             )
         }
         ErrorKind::ArgumentConflict => {
             let other = get(ContextKind::PriorArg);
-            lang.pick(
-                format!("{arg} 与 {other} 不能同时使用，或用了两次"),
-                format!("{arg} cannot be used together with {other}, or is there twice"),
-            )
+            if other.is_empty() || other == arg {
+                lang.pick(format!("{arg} 只能写一次"), format!("{arg} is there twice"))
+            } else {
+                lang.pick(
+                    format!("{arg} 与 {other} 不能同时使用"),
+                    format!("{arg} cannot be used together with {other}"),
+                )
+            }
         }
         ErrorKind::MissingRequiredArgument => lang.pick(format!("缺少 {arg}"), format!("{arg} is missing")),
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

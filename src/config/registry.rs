@@ -8,10 +8,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-use super::Text;
+use super::layers::SecretsFromEnvironment;
 use super::raw::RawRegistry;
 use super::units::parse_duration;
-use super::{ConfigError, raw::SecretsFromEnvironment};
+use super::{ConfigError, Text, foreign, shape};
 
 /// A key or password. Its text comes out only where it is sent: `Debug` and
 /// `config show` print stars.
@@ -67,12 +67,7 @@ pub struct Rate {
 
 impl Rate {
     fn parse(s: &str) -> Result<Rate, Text> {
-        let bad = || {
-            Text::new(
-                format!("rate {s:?}: write it like \"5/s\" or \"100/m\""),
-                format!("rate {s:?}：写法如 \"5/s\" 或 \"100/m\""),
-            )
-        };
+        let bad = shape::rate;
         let (n, unit) = s.trim().split_once('/').ok_or_else(bad)?;
         let count: u32 = n.trim().parse().map_err(|_| bad())?;
         let per = match unit.trim() {
@@ -193,6 +188,7 @@ impl Registry {
 
     pub(super) fn check(
         raw: &RawRegistry,
+        index: usize,
         env: &SecretsFromEnvironment,
         warnings: &mut Vec<Text>,
     ) -> Result<Registry, ConfigError> {
@@ -201,15 +197,20 @@ impl Registry {
             || name.len() > 64
             || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         {
-            return Err(ConfigError::new(
-                "[[registry]] name: up to 64 letters, digits, '-', '_' and '.' are needed, and each name once",
-                "[[registry]] name：要有名字，最多 64 个字母、数字、“-”、“_”、“.”，且不能重名",
-            ));
+            let what = Text::new(
+                "name: up to 64 letters, digits, '-', '_' and '.' are expected",
+                "name：要有名字，由字母、数字、“-”、“_”、“.”组成，最多 64 个字符",
+            );
+            return Err(ConfigError::at(shape::place_of("registry", index, None), what));
         }
         let place = format!("[[registry]] {name}");
         let err = |en: &str, zh: &str| ConfigError::at(&place, Text::new(en, zh));
+        // Only asked for once the kind is known to be one of ours.
         let needs = |key: &str| {
-            err(&format!("kind {} needs {key}", raw.kind), &format!("kind {} 需要 {key}", raw.kind))
+            err(
+                &format!("{key}: it is missing; kind {} needs it", raw.kind),
+                &format!("{key}：没有写；kind {} 需要它", raw.kind),
+            )
         };
         let secret = |direct: &Option<Secret>,
                       file: &Option<PathBuf>,
@@ -225,10 +226,12 @@ impl Registry {
                 )),
                 (Some(s), None) => Ok(Some(s.clone())),
                 (None, Some(f)) => {
+                    // Not even the path: a key may have been written there.
                     let text = std::fs::read_to_string(f).map_err(|e| {
+                        let Text { en, zh } = foreign::io_text(&e);
                         err(
-                            &format!("{what}_file {} cannot be read: {e}", f.display()),
-                            &format!("{what}_file {} 读不了：{e}", f.display()),
+                            &format!("{what}_file: the file cannot be read: {en}"),
+                            &format!("{what}_file：文件读不了：{zh}"),
                         )
                     })?;
                     Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
@@ -239,8 +242,8 @@ impl Registry {
         let mut plain_beyond_loopback = false;
         let mut url = || -> Result<Url, ConfigError> {
             let text = raw.url.as_deref().ok_or_else(|| needs("url"))?;
-            let url = Url::parse(text)
-                .map_err(|e| err(&format!("url is no URL ({e})"), &format!("url 不是网址（{e}）")))?;
+            let url =
+                Url::parse(text).map_err(|e| ConfigError::at(&place, foreign::url_text(e).at("url")))?;
             if !url.username().is_empty() || url.password().is_some() {
                 return Err(err(
                     "url: credentials do not belong there, use key, user and password",
@@ -268,8 +271,8 @@ impl Registry {
             "provider_db" => {
                 if raw.url.is_some() {
                     return Err(err(
-                        "provider_db with url is for the hub; give the agent a path",
-                        "带 url 的 provider_db 只用于中心端；这里请写 path",
+                        "url: a provider_db with url is for the hub; give the agent a path",
+                        "url：带 url 的 provider_db 只用于中心端；这里请写 path",
                     ));
                 }
                 RegistryKind::ProviderDb { path: raw.path.clone().ok_or_else(|| needs("path"))? }
@@ -279,7 +282,7 @@ impl Registry {
                 isp_id: raw.isp_id.clone().ok_or_else(|| needs("isp_id"))?,
                 user: raw.user.clone().ok_or_else(|| needs("user"))?,
                 password: secret(&raw.password, &raw.password_file, "password")?
-                    .ok_or_else(|| needs("password or password_file"))?,
+                    .ok_or_else(|| needs("password"))?,
                 hash_order: raw.hash_order.unwrap_or(HashOrder::PasswordRand),
             },
             "ministry_list" => RegistryKind::MinistryList { url: url()? },
@@ -289,9 +292,9 @@ impl Registry {
                     let known = PRESETS.join(", ");
                     return Err(err(
                         &format!(
-                            "preset {preset:?}: built in are {known}; a mapping of your own is given by its absolute path"
+                            "preset: built in are {known}; a mapping of your own is given by its absolute path"
                         ),
-                        &format!("preset {preset:?}：内置的有 {known}；自己的映射文件写绝对路径"),
+                        &format!("preset：内置的有 {known}；自己的映射文件写绝对路径"),
                     ));
                 }
                 RegistryKind::JsonApi {
@@ -303,8 +306,8 @@ impl Registry {
             }
             "hub" => {
                 return Err(err(
-                    "kind hub asks the provider's hub and needs an enrolled agent; this server is not enrolled",
-                    "kind hub 向接入商的中心查询，需要先登记；本机没有登记",
+                    "kind: hub asks the provider's hub and needs an enrolled agent; this server is not enrolled",
+                    "kind：hub 向接入商的中心查询，需要先登记；本机没有登记",
                 ));
             }
             _ => {
@@ -363,7 +366,12 @@ impl Registry {
             negative,
             trusted,
             canary: raw.canary.to_vec(),
-            rate: raw.rate.as_deref().map(Rate::parse).transpose().map_err(|t| ConfigError::at(&place, t))?,
+            rate: raw
+                .rate
+                .as_deref()
+                .map(Rate::parse)
+                .transpose()
+                .map_err(|t| ConfigError::at(&place, t.at("rate")))?,
             timeout: raw
                 .timeout
                 .as_deref()

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod bad;
+
 fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("agent.toml");

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use super::Text;
+use super::{Text, shape};
 
 /// `"700ms"`, `"30s"`, `"5m"`, `"1h"`, `"7d"`; whole numbers, more than zero.
+/// The error does not quote the text.
 pub fn parse_duration(s: &str) -> Result<Duration, Text> {
-    let bad = || {
-        Text::new(
-            format!("{s:?} is no time; write it like \"700ms\", \"30s\", \"5m\", \"1h\" or \"7d\""),
-            format!("{s:?} 不是时间；写法如 \"700ms\"、\"30s\"、\"5m\"、\"1h\"、\"7d\""),
-        )
-    };
+    let bad = shape::time;
     let s = s.trim();
     let at = s.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
     let n: u64 = s[..at].parse().map_err(|_| bad())?;
