@@ -153,6 +153,25 @@ pub struct Exempt {
     pub until: Option<Date>,
 }
 
+/// `[freshness]`: how long facts hold before they are asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// A filing.
+    pub filed: Duration,
+    /// A filing whose connection here is under review.
+    pub pending: Duration,
+    /// Anything else that is certain of a filing.
+    pub not_filed: Duration,
+    /// The least time between two questions to DNS, whatever the TTL.
+    pub dns_min: Duration,
+    /// The most.
+    pub dns_max: Duration,
+    /// The pause after a first failure; it doubles…
+    pub retry_min: Duration,
+    /// …up to this.
+    pub retry_max: Duration,
+}
+
 /// `[serve]`: the polling API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serve {
@@ -196,6 +215,8 @@ pub struct Config {
     pub scan_interval: Duration,
     /// Bounds on reading.
     pub limits: Limits,
+    /// How long facts hold.
+    pub freshness: Freshness,
     /// DNS.
     pub resolver: Resolver,
     /// CDN and WAF suffixes beside the built-in ones.

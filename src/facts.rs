@@ -373,6 +373,8 @@ word_enum! {
         SourcesDisagree = "sources_disagree",
         /// No registry is configured that could answer.
         NoRegistry = "no_registry",
+        /// The daemon has not asked yet.
+        NotAsked = "not_asked",
     }
 }
 

@@ -11,7 +11,7 @@ use super::layers::{Origins, SecretsFromEnvironment};
 use super::registry::{HashOrder, Negative, Registry, Secret};
 use super::shape::{self, Key, Shaped};
 use super::units::parse_duration;
-use super::{Config, ConfigError, Exempt, Hub, Lang, Limits, Resolver, Serve, Text};
+use super::{Config, ConfigError, Exempt, Freshness, Hub, Lang, Limits, Resolver, Serve, Text};
 
 /// One macro makes the struct and its list of keys, so that no key is known to
 /// the one and not to the other.
@@ -38,6 +38,7 @@ raw_root! {
     agent: RawAgent,
     server: RawServer,
     scan: RawScan,
+    freshness: RawFreshness,
     limits: RawLimits,
     resolver: RawResolver,
     exposure: RawExposure,
@@ -85,6 +86,18 @@ raw_table!(#[doc = "`[server]`."] RawServer {
 raw_table!(
     #[doc = "`[scan]`."]
     RawScan { interval: String = "1h".to_owned() }
+);
+raw_table!(
+    #[doc = "`[freshness]`."]
+    RawFreshness {
+        filed: String = "7d".to_owned(),
+        pending: String = "6h".to_owned(),
+        not_filed: String = "6h".to_owned(),
+        dns_min: String = "5m".to_owned(),
+        dns_max: String = "6h".to_owned(),
+        retry_min: String = "5m".to_owned(),
+        retry_max: String = "1h".to_owned(),
+    }
 );
 raw_table!(
     #[doc = "`[limits]`."]
@@ -265,6 +278,27 @@ impl Raw {
                 return Err(origins.blame("exposure", "cdn_suffixes", what));
             }
         }
+        let fresh = |key, value: &str| duration("freshness", key, value);
+        let f = &self.freshness;
+        let freshness = Freshness {
+            filed: fresh("filed", &f.filed)?,
+            pending: fresh("pending", &f.pending)?,
+            not_filed: fresh("not_filed", &f.not_filed)?,
+            dns_min: fresh("dns_min", &f.dns_min)?,
+            dns_max: fresh("dns_max", &f.dns_max)?,
+            retry_min: fresh("retry_min", &f.retry_min)?,
+            retry_max: fresh("retry_max", &f.retry_max)?,
+        };
+        for (low, high, key) in [
+            (freshness.dns_min, freshness.dns_max, "dns_max"),
+            (freshness.retry_min, freshness.retry_max, "retry_max"),
+        ] {
+            if low > high {
+                let what =
+                    Text::new("it is less than the time that it bounds from above", "不得小于对应的下限");
+                return Err(origins.blame("freshness", key, what));
+            }
+        }
         Ok(Config {
             root: PathBuf::from(&self.agent.root),
             state_dir: PathBuf::from(&self.agent.state_dir),
@@ -278,6 +312,7 @@ impl Raw {
                 files: l.files,
                 time: std::time::Duration::from_secs(l.seconds),
             },
+            freshness,
             resolver: Resolver {
                 servers,
                 timeout: duration("resolver", "timeout", &self.resolver.timeout)?,

@@ -145,6 +145,7 @@ pub(super) fn why(w: Why, lang: Lang) -> &'static str {
         Why::CanaryFailed => {
             lang.pick("金丝雀域名没有通过，查无不作数", "no good canary stands behind the negative")
         }
+        Why::NotAsked => lang.pick("还没有查询", "not asked yet"),
         Why::TooLarge => lang.pick("答复过长", "the answer is too long"),
         Why::Redirected => lang.pick("来源跳转到别处，没有跟随", "the source redirects; not followed"),
         Why::Unavailable => lang.pick("来源连不上或停用", "the source is out of order"),
