@@ -107,11 +107,28 @@ fn status(violations: usize, ready: bool) -> Status {
         addresses: vec!["203.0.113.10".parse().unwrap()],
         watch: WatchState { folders: 3, degraded: None },
         freshness: Freshness::default(),
-        registries: vec![RegistryState { name: "ministry".to_owned(), ok: Some(false), error: Some("timeout".to_owned()), since: Some(at) }],
+        registries: vec![RegistryState {
+            name: "ministry".to_owned(),
+            ok: Some(false),
+            error: Some("timeout".to_owned()),
+            since: Some(at),
+        }],
         resolver: ResolverState::default(),
-        hub: Some(HubState { url: "https://hub.example.com/".to_owned(), enrolled: true, last_error: Some("no answer in time".to_owned()), outbox: 4, ..HubState::default() }),
+        hub: Some(HubState {
+            url: "https://hub.example.com/".to_owned(),
+            enrolled: true,
+            last_error: Some("no answer in time".to_owned()),
+            outbox: 4,
+            ..HubState::default()
+        }),
         losses: Vec::new(),
-        ledger: LedgerState { path: "/var/lib/beian-agent/ledger.redb".to_owned(), bytes: 1 << 20, ceiling: 64 << 20, in_memory: false, error: None },
+        ledger: LedgerState {
+            path: "/var/lib/beian-agent/ledger.redb".to_owned(),
+            bytes: 1 << 20,
+            ceiling: 64 << 20,
+            in_memory: false,
+            error: None,
+        },
     }
 }
 
@@ -178,7 +195,8 @@ fn exchange(mut s: impl Read + Write, request: &str) -> Reply {
     let mut all = Vec::new();
     // A server that has answered and closed may reset what it did not read.
     let _ = s.read_to_end(&mut all);
-    let end = all.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or_else(|| panic!("no answer to {request:?}"));
+    let end =
+        all.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or_else(|| panic!("no answer to {request:?}"));
     let head = String::from_utf8(all[..end].to_vec()).unwrap();
     Reply { status: head[9..12].parse().unwrap(), body: all[end + 4..].to_vec(), head }
 }
@@ -191,7 +209,12 @@ fn tcp(at: SocketAddr, request: &str) -> Reply {
 
 /// One request line and more header lines; the token with it.
 fn ask(at: SocketAddr, line: &str, more: &str) -> Reply {
-    tcp(at, &format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n{more}\r\n"))
+    tcp(
+        at,
+        &format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n{more}\r\n"
+        ),
+    )
 }
 
 #[test]
@@ -221,7 +244,13 @@ fn the_api_answers_whoever_has_the_token() {
     assert!(again == text);
     assert_ne!(z.header("etag"), Some(tag.as_str()), "another representation, another strong tag");
 
-    for seen in [tag.clone(), format!("W/{tag}"), "*".to_owned(), format!("\"x\", {tag}"), z.header("etag").unwrap().to_owned()] {
+    for seen in [
+        tag.clone(),
+        format!("W/{tag}"),
+        "*".to_owned(),
+        format!("\"x\", {tag}"),
+        z.header("etag").unwrap().to_owned(),
+    ] {
         let r = ask(at, "GET /v1/report", &format!("If-None-Match: {seen}\r\n"));
         assert_eq!((r.status, r.body.len(), r.header("etag")), (304, 0, Some(tag.as_str())), "{seen}");
     }
@@ -252,7 +281,9 @@ fn nobody_gets_in_without_the_token_also_on_loopback() {
     let server = rt.block_on(start(p.settings.clone(), desk.clone())).unwrap();
     let at = server.address();
     let plain = "Host: 127.0.0.1\r\nConnection: close\r\n";
-    for path in ["/v1/report", "/v1/status", "/metrics", "/", "/v1/scan", "/v1/names/www.example.cn", "/nothing"] {
+    for path in
+        ["/v1/report", "/v1/status", "/metrics", "/", "/v1/scan", "/v1/names/www.example.cn", "/nothing"]
+    {
         for (auth, scheme) in [
             ("", "Bearer"),
             ("Authorization: Bearer wrong-token-wrong\r\n", "Bearer error=\"invalid_token\""),
@@ -303,7 +334,10 @@ fn requests_are_held_to_form() {
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
         for path in ["/v1/report", "/v1/status", "/metrics", "/healthz", "/readyz"] {
             let r = ask(at, &format!("{method} {path}"), "");
-            assert_eq!((r.status, r.header("allow"), r.problem().as_str()), (405, Some("GET, HEAD"), "method_not_allowed"));
+            assert_eq!(
+                (r.status, r.header("allow"), r.problem().as_str()),
+                (405, Some("GET, HEAD"), "method_not_allowed")
+            );
         }
     }
     let r = ask(at, "GET /v1/status", "Content-Length: 5\r\n\r\nhello");
@@ -367,10 +401,13 @@ fn more_reports_than_8_at_the_same_time_are_refused_and_health_is_not() {
     let server = rt.block_on(start(p.settings.clone(), desk)).unwrap();
     let at = server.address();
     // Whoever does not read keeps his answer under way: sockets hold less.
-    let request = format!("GET /v1/report HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+    let request =
+        format!("GET /v1/report HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
     let readers: Vec<TcpStream> = (0..8)
         .map(|_| {
-            let s = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+            let s =
+                rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None)
+                    .unwrap();
             rustix::net::sockopt::set_socket_recv_buffer_size(&s, 4096).unwrap();
             rustix::net::connect(&s, &at).unwrap();
             let mut s = TcpStream::from(s);
@@ -395,7 +432,10 @@ fn a_port_in_use_says_what_to_do() {
     let e = rt.block_on(start(p.settings.clone(), Memory::new(0))).err().unwrap();
     let port = p.settings.listen.port().to_string();
     for text in [&e.0.en, &e.0.zh] {
-        assert!(text.contains("ss -ltnp") && text.contains(&port) && text.contains("[serve] listen"), "{text}");
+        assert!(
+            text.contains("ss -ltnp") && text.contains(&port) && text.contains("[serve] listen"),
+            "{text}"
+        );
     }
     p.settings.listen = "192.0.2.77:9690".parse().unwrap();
     let e = rt.block_on(start(p.settings.clone(), Memory::new(0))).err().unwrap();
@@ -413,7 +453,8 @@ impl Ca {
         Ca(rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap())
     }
     fn sign(&self, name: &str, what: rcgen::ExtendedKeyUsagePurpose) -> (String, String) {
-        let mut params = rcgen::CertificateParams::new(vec![name.to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let mut params =
+            rcgen::CertificateParams::new(vec![name.to_owned(), "127.0.0.1".to_owned()]).unwrap();
         params.extended_key_usages = vec![what];
         let key = rcgen::KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
@@ -482,7 +523,10 @@ fn a_client_certificate_opens_as_a_token_does() {
     let not_a_client = ca.sign("www.example.com", ServerAuth);
     assert_eq!(tls(at, client(&ca, Some(&not_a_client), false), &bare), None);
     // A certificate does not lift the check of the host.
-    assert_eq!(tls(at, client(&ca, Some(&good), false), &bare.replace("localhost", "evil.example")), Some(421));
+    assert_eq!(
+        tls(at, client(&ca, Some(&good), false), &bare.replace("localhost", "evil.example")),
+        Some(421)
+    );
 
     // Renewed files take effect; broken ones leave the old pair in force.
     let (cert, key) = ca.sign("localhost", ServerAuth);
@@ -542,7 +586,10 @@ fn the_control_socket_needs_no_token_and_can_do_more() {
     assert_eq!(unix(&path, "GET /v1/status").status, 200);
     assert_eq!(unix(&path, "GET /v1/report").body.len() as u64, desk.packed.length());
     let r = unix(&path, "GET /v1/names/www%2eexample.cn");
-    assert_eq!(serde_json::from_slice::<Named>(&r.body).unwrap(), Named::new(vec![row("www.example.cn")], Vec::new()));
+    assert_eq!(
+        serde_json::from_slice::<Named>(&r.body).unwrap(),
+        Named::new(vec![row("www.example.cn")], Vec::new())
+    );
     for (line, status, kind) in [
         ("GET /v1/names/other.example", 404, "name_unknown"),
         ("GET /v1/names/broken", 500, "internal"),
@@ -592,7 +639,11 @@ fn agent(p: &Place, args: &[&str]) -> (i32, String, String) {
         .env("COLUMNS", "100")
         .output()
         .unwrap();
-    (out.status.code().unwrap(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+    (
+        out.status.code().unwrap(),
+        String::from_utf8(out.stdout).unwrap(),
+        String::from_utf8(out.stderr).unwrap(),
+    )
 }
 
 #[test]
@@ -603,13 +654,24 @@ fn status_says_how_the_daemon_does() {
     let control = rt.block_on(serve::control(&p.path(SOCKET), desk.clone())).unwrap();
     let (code, out, err) = agent(&p, &["--lang", "zh", "status"]);
     assert_eq!((code, err.as_str()), (1, ""), "{out}");
-    for wanted in ["正在运行", "w0.example.cn", "w1.example.cn", "beian-agent explain", "违规", "https://hub.example.com/", "ministry"] {
+    for wanted in [
+        "正在运行",
+        "w0.example.cn",
+        "w1.example.cn",
+        "beian-agent explain",
+        "违规",
+        "https://hub.example.com/",
+        "ministry",
+    ] {
         assert!(out.contains(wanted), "{wanted}\n{out}");
     }
     assert!(!out.contains('\u{1b}'));
     let (code, out, _) = agent(&p, &["--lang", "en", "status"]);
     assert_eq!(code, 1);
-    assert!(out.contains("running") && out.contains("1 d 2 h 3 min") && out.contains("no answer in time"), "{out}");
+    assert!(
+        out.contains("running") && out.contains("1 d 2 h 3 min") && out.contains("no answer in time"),
+        "{out}"
+    );
     let (code, out, _) = agent(&p, &["status", "--format", "json"]);
     assert_eq!((code, serde_json::from_str::<Status>(&out).unwrap()), (1, desk.status()));
 

@@ -35,8 +35,8 @@ pub use packed::Packed;
 pub use plain::to_plain_text;
 pub use settings::{Pair, Settings};
 pub use status::{
-    Delivery, Freshness, HubState, LastScan, LedgerState, RegistryState, ResolverState, STATUS_SCHEMA, Status,
-    WatchState, WrongName,
+    Delivery, Freshness, HubState, LastScan, LedgerState, RegistryState, ResolverState, STATUS_SCHEMA,
+    Status, WatchState, WrongName,
 };
 pub use token::{Tokens, make_token};
 

@@ -37,7 +37,7 @@ pub(super) fn secure(mut r: Response<Body>) -> Response<Body> {
 }
 
 /// Why a request is not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
     /// The last part of its type.
@@ -88,13 +88,7 @@ problem!(NO_NAME, NOT_FOUND, "name_unknown", "The ledger holds nothing about thi
 problem!(NOT_A_NAME, BAD_REQUEST, "bad_name", "The path holds no name that can be read");
 problem!(READ_ONLY, METHOD_NOT_ALLOWED, "method_not_allowed", "Only GET and HEAD here", ALLOW = "GET, HEAD");
 problem!(POST_ONLY, METHOD_NOT_ALLOWED, "method_not_allowed", "Only POST here", ALLOW = "POST");
-problem!(
-    BUSY,
-    SERVICE_UNAVAILABLE,
-    "busy",
-    "Too many requests at the same time",
-    RETRY_AFTER = "1"
-);
+problem!(BUSY, SERVICE_UNAVAILABLE, "busy", "Too many requests at the same time", RETRY_AFTER = "1");
 problem!(
     NOT_READY,
     SERVICE_UNAVAILABLE,

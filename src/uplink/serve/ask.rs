@@ -32,7 +32,11 @@ pub fn ask(state_dir: &Path, method: &str, path: &str) -> io::Result<Answer> {
         match UnixStream::connect(place.join(SOCKET)) {
             Ok(stream) => return exchange(stream, method, path),
             Err(e) if e.kind() == ErrorKind::PermissionDenied => denied = true,
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory) => {}
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory
+                ) => {}
             Err(e) => return Err(e),
         }
     }

@@ -87,9 +87,8 @@ impl Drop for Control {
 /// a dead process left there is replaced; a live one is an error.
 pub async fn control(path: &Path, desk: Arc<dyn Desk>) -> Result<Control, ServeError> {
     let at = path.display();
-    let failed = |e: io::Error| {
-        ServeError::new(format!("control socket {at}: {e}"), format!("控制套接字 {at}：{e}"))
-    };
+    let failed =
+        |e: io::Error| ServeError::new(format!("control socket {at}: {e}"), format!("控制套接字 {at}：{e}"));
     match std::fs::symlink_metadata(path) {
         Ok(m) if !m.file_type().is_socket() => {
             return Err(ServeError::new(

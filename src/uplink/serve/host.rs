@@ -4,8 +4,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use axum::http::Request;
 use axum::http::header::HOST;
+use axum::http::request::Parts;
 
 /// The host of `HOST[:PORT]`; `None` where it is no such thing.
 pub(super) fn name(authority: &str) -> Option<&str> {
@@ -38,8 +38,8 @@ pub(super) enum Meant {
 }
 
 /// Whom a request means: an address, `localhost`, or one of `names`.
-pub(super) fn meant<B>(req: &Request<B>, names: &[String]) -> Meant {
-    let mut hosts = req.headers().get_all(HOST).iter();
+pub(super) fn meant(req: &Parts, names: &[String]) -> Meant {
+    let mut hosts = req.headers.get_all(HOST).iter();
     let header = match (hosts.next(), hosts.next()) {
         (_, Some(_)) => return Meant::Unclear,
         (Some(h), None) => match h.to_str() {
@@ -49,7 +49,7 @@ pub(super) fn meant<B>(req: &Request<B>, names: &[String]) -> Meant {
         (None, None) => None,
     };
     // HTTP/2 has it in the URI, and HTTP/1.1 may; both must be ours then.
-    let uri = req.uri().authority().map(|a| a.as_str());
+    let uri = req.uri.authority().map(|a| a.as_str());
     if header.is_none() && uri.is_none() {
         return Meant::Unclear;
     }

@@ -73,9 +73,7 @@ pub async fn start(settings: Settings, desk: Arc<dyn Desk>) -> Result<Server, Se
     let address = listener.local_addr().map_err(|e| cannot_listen(settings.listen, &e))?;
     let shared = Shared::new(desk, Some(tokens), settings.names);
     let for_tls = tls.clone();
-    let run = Running::new(CONNECTIONS, move |stop, permits| {
-        tcp(listener, for_tls, shared, stop, permits)
-    });
+    let run = Running::new(CONNECTIONS, move |stop, permits| tcp(listener, for_tls, shared, stop, permits));
     Ok(Server { address, tls, run })
 }
 

@@ -4,7 +4,12 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 /// The elements of a comma-separated header, over all its lines.
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    headers.get_all(name).into_iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim)
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .map(str::trim)
 }
 
 /// An element's value and its weight in thousandths.

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use futures::stream;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
@@ -50,12 +51,17 @@ pub(super) struct Caller {
 }
 
 /// What an answer holds on to until it is sent.
-struct Held(Busy, Option<OwnedSemaphorePermit>);
+struct Held {
+    _busy: Busy,
+    _permit: OwnedSemaphorePermit,
+}
 
 /// Answers one request.
 pub(super) async fn handle(caller: Caller, req: Request<Body>) -> Response<Body> {
     let busy = caller.activity.begin();
     let head = *req.method() == Method::HEAD;
+    // No request has a body here, so what there is of it is not read.
+    let (req, _) = req.into_parts();
     let mut r = route(&caller, &req, busy).await.unwrap_or_else(Into::into);
     if head {
         *r.body_mut() = Body::empty();
@@ -63,9 +69,9 @@ pub(super) async fn handle(caller: Caller, req: Request<Body>) -> Response<Body>
     r
 }
 
-async fn route(caller: &Caller, req: &Request<Body>, busy: Busy) -> Result<Response<Body>, Problem> {
+async fn route(caller: &Caller, req: &Parts, busy: Busy) -> Result<Response<Body>, Problem> {
     let shared = &caller.shared;
-    let path = req.uri().path();
+    let path = req.uri.path();
     if shared.tokens.is_some() {
         match meant(req, &shared.names) {
             Meant::Us => {}
@@ -73,16 +79,22 @@ async fn route(caller: &Caller, req: &Request<Body>, busy: Busy) -> Result<Respo
             Meant::Other => return Err(answer::HOST_UNKNOWN),
         }
     }
-    if has_body(req.headers()) {
+    if has_body(&req.headers) {
         return Err(answer::BODY);
     }
     if path == "/healthz" || path == "/readyz" {
         read_only(req)?;
         let ready = path == "/healthz" || shared.desk.ready();
-        return if ready { Ok(answer(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n")) } else { Err(answer::NOT_READY) };
+        return if ready {
+            Ok(answer(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n"))
+        } else {
+            Err(answer::NOT_READY)
+        };
     }
-    if !caller.certified && let Some(tokens) = &shared.tokens {
-        match bearer(req.headers()) {
+    if !caller.certified
+        && let Some(tokens) = &shared.tokens
+    {
+        match bearer(&req.headers) {
             None => return Err(answer::NO_TOKEN),
             Some(presented) if !tokens.opens(presented) => return Err(answer::WRONG_TOKEN),
             Some(_) => {}
@@ -90,7 +102,7 @@ async fn route(caller: &Caller, req: &Request<Body>, busy: Busy) -> Result<Respo
     }
     // After the token: a stranger cannot keep others out.
     let permit = shared.requests.clone().try_acquire_owned().map_err(|_| answer::BUSY)?;
-    let held = Held(busy, Some(permit));
+    let held = Held { _busy: busy, _permit: permit };
     match path {
         "/v1/report" => {
             read_only(req)?;
@@ -107,14 +119,14 @@ async fn route(caller: &Caller, req: &Request<Body>, busy: Busy) -> Result<Respo
         "/metrics" => {
             read_only(req)?;
             let text = ask(shared, |d| d.metrics()).await?;
-            Ok(if negotiate::takes_openmetrics(req.headers()) {
+            Ok(if negotiate::takes_openmetrics(&req.headers) {
                 answer(StatusCode::OK, OPENMETRICS, text)
             } else {
                 answer(StatusCode::OK, PLAIN_METRICS, to_plain_text(&text))
             })
         }
         "/v1/scan" if shared.tokens.is_none() => {
-            if *req.method() != Method::POST {
+            if req.method != Method::POST {
                 return Err(answer::POST_ONLY);
             }
             ask(shared, |d| d.scan()).await?;
@@ -155,13 +167,13 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Response<Body>, Problem> {
     Ok(answer(StatusCode::OK, JSON, text))
 }
 
-fn report(req: &Request<Body>, packed: Packed, held: Held) -> Response<Body> {
+fn report(req: &Parts, packed: Packed, held: Held) -> Response<Body> {
     // Two codings are two representations, so each has a strong tag of its own.
     let plain_tag = format!("\"{}\"", packed.digest());
     let gzip_tag = format!("\"{}-gzip\"", packed.digest());
-    let gzip = negotiate::takes_gzip(req.headers());
+    let gzip = negotiate::takes_gzip(&req.headers);
     let tag = if gzip { &gzip_tag } else { &plain_tag };
-    let mut r = if negotiate::has_already(req.headers(), &[&plain_tag, &gzip_tag]) {
+    let mut r = if negotiate::has_already(&req.headers, &[&plain_tag, &gzip_tag]) {
         let mut r = Response::new(Body::empty());
         *r.status_mut() = StatusCode::NOT_MODIFIED;
         answer::secure(r)
@@ -170,7 +182,7 @@ fn report(req: &Request<Body>, packed: Packed, held: Held) -> Response<Body> {
         r.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         r
     } else {
-        let body = if *req.method() == Method::HEAD { Body::empty() } else { unpacked(&packed, held) };
+        let body = if req.method == Method::HEAD { Body::empty() } else { unpacked(&packed, held) };
         answer::stream(StatusCode::OK, JSON, packed.length(), body)
     };
     if let Ok(tag) = HeaderValue::from_str(tag) {
@@ -191,8 +203,8 @@ fn unpacked(packed: &Packed, held: Held) -> Body {
     }))
 }
 
-fn read_only(req: &Request<Body>) -> Result<(), Problem> {
-    match *req.method() {
+fn read_only(req: &Parts) -> Result<(), Problem> {
+    match req.method {
         Method::GET | Method::HEAD => Ok(()),
         _ => Err(answer::READ_ONLY),
     }

@@ -118,10 +118,7 @@ impl Tokens {
         }
         // All are compared, so that time does not tell which one was near.
         known.iter().fold(false, |open, k| {
-            open | k
-                .tag
-                .as_ref()
-                .is_some_and(|t| hmac::verify(&self.key, presented, t.as_ref()).is_ok())
+            open | k.tag.as_ref().is_some_and(|t| hmac::verify(&self.key, presented, t.as_ref()).is_ok())
         })
     }
 }
@@ -134,7 +131,10 @@ enum Unusable {
 fn read(path: &Path) -> Result<(Stamp, String), Unusable> {
     let because = |en: &str, zh: &str| {
         let at = path.display();
-        Unusable::Because(ServeError::new(format!("[serve] token_file {at}: {en}"), format!("[serve] token_file {at}：{zh}")))
+        Unusable::Because(ServeError::new(
+            format!("[serve] token_file {at}: {en}"),
+            format!("[serve] token_file {at}：{zh}"),
+        ))
     };
     let io = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound => Unusable::Missing,
