@@ -8,6 +8,7 @@ mod logs;
 mod names_file;
 mod output;
 mod progress;
+mod status;
 mod usage;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ pub use early::Early;
 pub use logs::start as start_logs;
 pub use output::Output;
 pub use progress::Bar;
+pub use status::{explain_from_ledger, status};
 
 /// Exit codes (design.md "Command line", contract-details Q1, Q2).
 pub const OK: u8 = 0;

@@ -1,1 +1,3 @@
 //! Between agent and hub: push (enrol, sign, retry) and serve (the polling API).
+
+pub mod serve;

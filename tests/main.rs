@@ -16,3 +16,4 @@ mod harness;
 mod promises;
 mod registries;
 mod scenarios;
+mod serve;

@@ -45,8 +45,13 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
         Command::ConfigShow => cli::config_show(&cfg, lang),
         Command::Sites(pass) => sites(&call, pass, &cfg, lang),
         Command::Audit(pass) => judge(&call, pass, None, &cfg, lang),
+        Command::Status(format) => cli::status(&cfg, *format, call.color, lang),
         Command::Explain(name, pass) => {
             let name = cli::one_name(name, lang)?;
+            if pass.from_ledger {
+                let output = Output::open(pass.output.as_deref(), call.color)?;
+                return cli::explain_from_ledger(&name, pass, output, &cfg, lang, || Ok(None));
+            }
             judge(&call, pass, Some(&name), &cfg, lang)
         }
         Command::Completions(_) | Command::Help(_) => Ok(cli::OK),

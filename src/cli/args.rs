@@ -54,6 +54,8 @@ pub struct Pass {
     pub names: Option<PathBuf>,
     /// `--strict`.
     pub strict: bool,
+    /// `--from-ledger`.
+    pub from_ledger: bool,
     /// `--format`.
     pub format: Format,
     /// `--output`.
@@ -69,6 +71,8 @@ pub enum Command {
     Audit(Pass),
     /// Show the chain behind one name.
     Explain(String, Pass),
+    /// Show how the daemon does.
+    Status(Format),
     /// Check the settings.
     ConfigCheck,
     /// Show the settings.
@@ -108,6 +112,7 @@ pub fn parse(args: &[OsString], lang: Lang) -> Result<Call, Stop> {
         Some(("explain", s)) => {
             Command::Explain(s.get_one::<String>("NAME").cloned().unwrap_or_default(), pass(s))
         }
+        Some(("status", s)) => Command::Status(format(s)),
         Some(("config", s)) => match s.subcommand_name() {
             Some("show") => Command::ConfigShow,
             _ => Command::ConfigCheck,
@@ -148,12 +153,17 @@ fn pass(m: &ArgMatches) -> Pass {
         addresses: many(m, "address"),
         names: one(m, "names"),
         strict: one(m, "strict").unwrap_or(false),
-        format: match one::<String>(m, "format").as_deref() {
-            Some("json") => Format::Json,
-            Some("csv") => Format::Csv,
-            _ => Format::Table,
-        },
+        from_ledger: one(m, "from-ledger").unwrap_or(false),
+        format: format(m),
         output: one(m, "output"),
+    }
+}
+
+fn format(m: &ArgMatches) -> Format {
+    match m.try_get_one::<String>("format").ok().flatten().map(String::as_str) {
+        Some("json") => Format::Json,
+        Some("csv") => Format::Csv,
+        _ => Format::Table,
     }
 }
 
@@ -334,9 +344,33 @@ pub fn definition(lang: Lang) -> Clap {
                         .help_heading(p("参数", "Arguments"))
                         .help(p("域名；大小写、末尾的点、中文域名均可", "The name in any spelling")),
                 )
+                .arg(
+                    Arg::new("from-ledger")
+                        .long("from-ledger")
+                        .action(ArgAction::SetTrue)
+                        .conflicts_with_all(["root", "entry", "server-args", "registry", "resolver", "address"])
+                        .help(p("不重新检查，显示守护进程记下的结论和变化", "Check nothing anew: show what the daemon remembers, with what changed")),
+                )
                 .after_help(p(
                     "示例：\n  beian-agent explain www.example.cn\n  beian-agent explain 示例.中国 --format json",
                     "Examples:\n  beian-agent explain www.example.cn\n  beian-agent explain 示例.中国 --format json",
+                )),
+        )
+        .subcommand(
+            base("status")
+                .about(p("守护进程的状态：上次扫描、结论、上报、丢失", "How the daemon does: last scan, verdicts, hub, losses"))
+                .override_usage(p("beian-agent status [选项]", "beian-agent status [OPTIONS]"))
+                .arg(
+                    Arg::new("format")
+                        .long("format")
+                        .value_name("FORMAT")
+                        .value_parser(PossibleValuesParser::new(["table", "json"]))
+                        .hide_possible_values(true)
+                        .help(p("输出：table（默认）、json", "Output: table (default), json")),
+                )
+                .after_help(p(
+                    "root 和 beian-agent 组的用户可用。退出码：0 正在运行且没有违规或疑似；1 有违规或疑似；3 没有运行或没有就绪。\n\n示例：\n  beian-agent status\n  beian-agent status --format json",
+                    "For root and the group beian-agent. Exit codes: 0 running, nothing wrong; 1 violation or\nsuspicion; 3 not running or not ready.\n\nExamples:\n  beian-agent status\n  beian-agent status --format json",
                 )),
         )
         .subcommand(
