@@ -248,3 +248,6 @@ fn bare(folder: &[u8]) -> &[u8] {
 pub fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     [bare(folder).strip_suffix(b"/").unwrap_or(bare(folder)), b"/", name].concat()
 }
+
+#[cfg(test)]
+mod tests;

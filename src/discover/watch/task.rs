@@ -1,47 +1,64 @@
 //! The loop: sleeps until the kernel has something to say.
 
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::inotify::Reader;
-use rustix::io::Errno;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::fs::inotify::ReadFlags;
+use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{sleep, sleep_until};
 
+use super::table::Table;
 use super::{Change, Options, Shared};
 
 /// After each reading of events: a program that writes without pause wakes us
 /// so often at most.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// An inotify instance, and the end of it that the runtime waits for.
+///
+/// An instance is read like a pipe, and tokio's pipe is its safe way to wait
+/// for a descriptor that is neither socket nor file.
+struct Instance {
+    fd: Arc<OwnedFd>,
+    events: Receiver,
+}
+
+impl Instance {
+    fn of(fd: Arc<OwnedFd>) -> io::Result<Instance> {
+        let events = Receiver::from_owned_fd_unchecked(fd.try_clone()?)?;
+        Ok(Instance { fd, events })
+    }
+}
+
 pub(super) async fn run(shared: Arc<Shared>, changed: mpsc::Sender<Change>, options: Options) {
-    let mut inotify: Option<AsyncFd<Arc<OwnedFd>>> = None;
+    let mut instance: Option<Instance> = None;
     let mut polled = Instant::now();
     loop {
         let (due, poll) = {
             let mut table = shared.lock();
-            match (table.inotify(), &inotify) {
-                (Some(fd), Some(ours)) if Arc::ptr_eq(&fd, ours.get_ref()) => {}
+            match (table.inotify(), &instance) {
+                (Some(fd), Some(ours)) if Arc::ptr_eq(&fd, &ours.fd) => {}
                 (Some(fd), _) => {
-                    inotify = AsyncFd::register_with_interest(fd, Interest::READABLE).ok();
-                    if inotify.is_none() {
+                    instance = Instance::of(fd).ok();
+                    if instance.is_none() {
                         table.broken();
                     }
                 }
-                (None, _) => inotify = None,
+                (None, _) => instance = None,
             }
-            let blind = inotify.is_none() || table.polls() > 0;
+            let blind = instance.is_none() || table.polls() > 0;
             (table.due(), blind.then(|| polled + table.every().max(options.poll)))
         };
         tokio::select! {
-            ready = readable(inotify.as_ref()) => {
-                if !ready || !drain(&shared) {
+            ready = readable(instance.as_ref()) => {
+                let read = ready.and_then(|events| drain(events, &shared));
+                if let Err(error) = read {
+                    tracing::warn!(%error, "inotify does not answer");
                     shared.lock().broken();
-                    inotify = None;
+                    instance = None;
                 }
                 sleep(BREATH).await;
             }
@@ -70,35 +87,40 @@ async fn until(when: Option<Instant>) {
     }
 }
 
-async fn readable(fd: Option<&AsyncFd<Arc<OwnedFd>>>) -> bool {
-    match fd {
-        Some(fd) => match fd.readable().await {
-            Ok(mut guard) => {
-                guard.clear_ready();
-                true
-            }
-            Err(_) => false,
-        },
+async fn readable(instance: Option<&Instance>) -> io::Result<&Receiver> {
+    match instance {
+        Some(i) => i.events.readable().await.map(|()| &i.events),
         None => std::future::pending().await,
     }
 }
 
-/// Reads what is there; false where the instance is broken. Readiness was
-/// cleared before, so that what comes meanwhile wakes again.
-fn drain(shared: &Shared) -> bool {
+/// Reads what is there.
+fn drain(events: &Receiver, shared: &Shared) -> io::Result<()> {
     let mut table = shared.lock();
-    let Some(fd) = table.inotify() else { return true };
-    let mut buf = [MaybeUninit::<u8>::uninit(); 8192];
-    let mut reader = Reader::new(&fd, &mut buf);
+    let mut buf = [0; 8192];
     loop {
-        match reader.next() {
-            Ok(event) => {
-                let name = event.file_name().map(|n| n.to_bytes());
-                table.event(event.wd(), event.events(), name);
-            }
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return true,
-            Err(_) => return false,
+        match events.try_read(&mut buf) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => parse(buf.get(..n).unwrap_or_default(), &mut table),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
         }
+    }
+}
+
+/// `struct inotify_event`s: watch, mask, cookie and length as native words,
+/// then the name, filled up with NUL. The kernel gives whole ones only.
+fn parse(mut bytes: &[u8], table: &mut Table) {
+    while let Some((head, rest)) = bytes.split_first_chunk::<16>() {
+        let word = |i: usize| {
+            let at = head.get(i * 4..).and_then(|h| h.first_chunk::<4>()).copied();
+            u32::from_ne_bytes(at.unwrap_or_default())
+        };
+        let len = usize::try_from(word(3)).unwrap_or(usize::MAX).min(rest.len());
+        let (name, next) = rest.split_at(len);
+        let name = name.split(|&b| b == 0).next().filter(|n| !n.is_empty());
+        table.event(word(0).cast_signed(), ReadFlags::from_bits_retain(word(1)), name);
+        bytes = next;
     }
 }
