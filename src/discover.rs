@@ -4,9 +4,10 @@
 //! panels' site files count only when that main file includes them.
 
 pub mod layouts;
+pub mod watch;
 
 use crate::facts::{Scan, Server};
-use crate::source::Source;
+use crate::source::{Reach, Source};
 use crate::vhost::{self, Entry};
 
 /// Reads every configuration tree under the root, each once.
@@ -17,6 +18,67 @@ pub fn scan(src: &Source, args: &[(Server, String)]) -> Scan {
         scan.extend(vhost::read(src, server, &Entry { path, args: args_of(args, server) }));
     }
     scan
+}
+
+/// A tree of configuration: its server and main file. Without a server: the
+/// search for main files ([`layouts`]), which a server that is installed later
+/// changes.
+pub type TreeKey = (Option<Server>, Vec<u8>);
+
+/// The tree that stands for the search for main files.
+pub const SEARCH: TreeKey = (None, Vec::new());
+
+/// What the reading of one tree reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeReach {
+    /// The server; `None` for the search for main files.
+    pub server: Option<Server>,
+    /// The main file, as it is named inside the root; empty for the search.
+    pub path: Vec<u8>,
+    /// What its reading reached.
+    pub reach: Reach,
+}
+
+impl TreeReach {
+    /// Which tree this is.
+    pub fn key(&self) -> TreeKey {
+        (self.server, self.path.clone())
+    }
+}
+
+/// [`scan`], and what it reached: the search for main files first, then each
+/// tree. `src` has to be [`Source::recording`].
+pub fn scan_reaching(src: &Source, args: &[(Server, String)]) -> (Scan, Vec<TreeReach>) {
+    src.take_reach();
+    let found = layouts::find(src);
+    let mut reaches = vec![TreeReach { server: SEARCH.0, path: SEARCH.1, reach: src.take_reach() }];
+    let (scan, trees) = scan_entries(src, &found, args);
+    reaches.extend(trees);
+    (scan, reaches)
+}
+
+/// The same for main files that are given (`--entry`): nothing is searched.
+pub fn scan_entries(
+    src: &Source,
+    entries: &[(Server, Vec<u8>)],
+    args: &[(Server, String)],
+) -> (Scan, Vec<TreeReach>) {
+    let mut scan = Scan::default();
+    let mut reaches = Vec::with_capacity(entries.len());
+    for (server, path) in entries {
+        let (one, reach) = read_tree(src, *server, path, args);
+        scan.extend(one);
+        reaches.push(reach);
+    }
+    (scan, reaches)
+}
+
+/// Reads one tree: the part of a scan that a change of this tree alone needs.
+pub fn read_tree(src: &Source, server: Server, path: &[u8], args: &[(Server, String)]) -> (Scan, TreeReach) {
+    src.next_tree();
+    src.take_reach();
+    let scan = vhost::read(src, server, &Entry { path: path.to_vec(), args: args_of(args, server) });
+    (scan, TreeReach { server: Some(server), path: path.to_vec(), reach: src.take_reach() })
 }
 
 /// The start options that were given for a server.

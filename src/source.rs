@@ -9,8 +9,10 @@
 mod ahead;
 mod confine;
 mod disk;
+mod folders;
 mod glob;
 pub mod privilege;
+mod reach;
 mod secret;
 mod text;
 
@@ -29,9 +31,13 @@ use crate::facts::{Problem, ProblemKind};
 
 use ahead::Ahead;
 use disk::Disk;
+use glob::Asked;
+use reach::Recorder;
 
 pub use confine::fold;
+pub use folders::{Folders, Look};
 pub use glob::{fnmatch, has_magic};
+pub use reach::{Reach, join};
 pub use text::decode;
 
 /// Why a file or folder could not be read.
@@ -127,6 +133,8 @@ pub struct FileBytes {
     pub bytes: Vec<u8>,
     /// To notice the same file under another path.
     pub id: FileId,
+    /// Whether a symbolic link stands at the path that was asked for.
+    pub link: bool,
 }
 
 /// What stands at a path, links followed.
@@ -148,6 +156,7 @@ pub struct Source {
     hasher: RandomState,
     kept: Mutex<Kept>,
     ahead: Mutex<Option<Ahead>>,
+    recorder: Option<Mutex<Recorder>>,
 }
 
 /// A path, and what stands there.
@@ -185,6 +194,25 @@ impl Source {
             hasher: RandomState::new(),
             kept: Mutex::new(Kept::default()),
             ahead: Mutex::new(None),
+            recorder: None,
+        }
+    }
+
+    /// From now on, what is asked for is written down ([`Source::take_reach`]).
+    pub fn recording(mut self) -> Source {
+        self.recorder = Some(Mutex::default());
+        self
+    }
+
+    /// What was reached since the last call; nothing without
+    /// [`Source::recording`].
+    pub fn take_reach(&self) -> Reach {
+        self.recorder.as_ref().map(|r| lock(r).take()).unwrap_or_default()
+    }
+
+    fn record(&self, what: impl FnOnce(&mut Recorder, &Disk)) {
+        if let Some(r) = &self.recorder {
+            what(&mut lock(r), &self.disk);
         }
     }
 
@@ -216,6 +244,12 @@ impl Source {
             return Err(SourceError::FileLimit);
         }
         self.check_time()?;
+        let file = self.read_or_kept(path);
+        self.record(|r, disk| r.file(disk, path, file.as_ref().ok().map(|f| f.link)));
+        file
+    }
+
+    fn read_or_kept(&self, path: &[u8]) -> Result<Arc<FileBytes>, SourceError> {
         let hash = self.hasher.hash_one(path);
         let again = match lock(&self.kept).seen.entry(hash) {
             Entry::Vacant(e) => {
@@ -252,6 +286,7 @@ impl Source {
 
     /// What stands at a path.
     pub fn kind(&self, path: &[u8]) -> Result<Kind, SourceError> {
+        self.record(|r, disk| r.file(disk, path, None));
         self.disk.kind(path)
     }
 
@@ -262,6 +297,7 @@ impl Source {
 
     /// Names in a folder, hidden ones included, in byte order.
     pub fn list(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
+        self.record(|r, disk| r.listed(disk, path));
         let mut names = self.disk.scan_dir(path, |_| true)?;
         names.sort_unstable();
         Ok(names)
@@ -271,7 +307,12 @@ impl Source {
     /// brackets match within one path component, a leading dot only
     /// literally, a backslash quotes. No match is an empty list.
     pub fn glob(&self, pattern: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
-        glob::expand(&self.disk, pattern)
+        glob::expand(&self.disk, pattern, &mut |asked| {
+            self.record(|r, disk| match asked {
+                Asked::Names { folder, pattern } => r.matched(disk, folder, pattern),
+                Asked::Entry(path) => r.entry(disk, path),
+            });
+        })
     }
 }
 

@@ -114,6 +114,50 @@ impl Root {
         }
     }
 
+    /// Walks a path and tells each folder on the way, by its path inside the
+    /// root without links, with the name that is looked up in it; links are
+    /// followed. The same kind of path to what is there; `None` where the path
+    /// leads nowhere.
+    pub(super) fn trace(&self, path: &[u8], step: &mut dyn FnMut(&[u8], &[u8])) -> Option<Vec<u8>> {
+        let mut todo: Vec<Vec<u8>> = components(path);
+        // Open folders, each with the length of the path that leads to it.
+        let mut stack: Vec<(OwnedFd, usize)> = Vec::new();
+        let mut here: Vec<u8> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = todo.pop() {
+            if name == b".." {
+                if let Some((_, len)) = stack.pop() {
+                    here.truncate(len);
+                }
+                continue;
+            }
+            step(if here.is_empty() { b"/" } else { &here }, &name);
+            let at = stack.last().map_or(self.fd.as_fd(), |(fd, _)| fd.as_fd());
+            let fd = rustix::fs::openat(at, name.as_slice(), PATH | OFlags::NOFOLLOW, Mode::empty()).ok()?;
+            let kind = FileType::from_raw_mode(rustix::fs::fstat(&fd).ok()?.st_mode);
+            if kind == FileType::Symlink {
+                links += 1;
+                if links > MAX_LINKS {
+                    return None;
+                }
+                let target = rustix::fs::readlinkat(&fd, "", Vec::new()).ok()?.into_bytes();
+                if target.first() == Some(&b'/') {
+                    stack.clear();
+                    here.clear();
+                }
+                todo.extend(components(&target));
+                continue;
+            }
+            if kind != FileType::Directory {
+                return None;
+            }
+            stack.push((fd, here.len()));
+            here.push(b'/');
+            here.extend_from_slice(&name);
+        }
+        Some(if here.is_empty() { b"/".to_vec() } else { here })
+    }
+
     /// The path inside the root of what a handle stands for, all links
     /// followed; `None` where /proc does not say.
     pub(super) fn real_path(&self, fd: BorrowedFd<'_>) -> Option<Vec<u8>> {

@@ -78,9 +78,11 @@ impl Disk {
             // Panels make an empty file of rewrite rules for every site. On a
             // disk that is all there is to know; elsewhere (/proc) a file of
             // size 0 may have something in it.
-            FileType::RegularFile if st.st_size == 0 && st.st_dev == self.root.dev() => {
-                Ok(FileBytes { bytes: Vec::new(), id: FileId { dev: st.st_dev, ino: st.st_ino } })
-            }
+            FileType::RegularFile if st.st_size == 0 && st.st_dev == self.root.dev() => Ok(FileBytes {
+                bytes: Vec::new(),
+                id: FileId { dev: st.st_dev, ino: st.st_ino },
+                link: false,
+            }),
             FileType::RegularFile => {
                 self.check_size(&st, most)?;
                 // O_NONBLOCK and the second look: between the two calls the
@@ -97,7 +99,8 @@ impl Disk {
                 {
                     return Err(SourceError::Secret);
                 }
-                self.read_fd(self.root.reopen(fd, path, READ)?, most)
+                let file = self.read_fd(self.root.reopen(fd, path, READ)?, most)?;
+                Ok(FileBytes { link: true, ..file })
             }
             _ => Err(SourceError::NotRegularFile),
         }
@@ -137,7 +140,7 @@ impl Disk {
         if secret::looks_like_a_key(&bytes) {
             return Err(SourceError::Secret);
         }
-        Ok(FileBytes { bytes, id: FileId { dev: st.st_dev, ino: st.st_ino } })
+        Ok(FileBytes { bytes, id: FileId { dev: st.st_dev, ino: st.st_ino }, link: false })
     }
 
     /// A folder of the root, opened for looking things up in it.
@@ -208,6 +211,23 @@ impl Disk {
         Ok(names)
     }
 
+    pub(super) fn root(&self) -> &confine::Root {
+        &self.root
+    }
+
+    /// What a symbolic link says, as it is written in it.
+    pub(super) fn link_target(&self, dir: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+        Some(rustix::fs::readlinkat(self.dir(dir).ok()?, name, Vec::new()).ok()?.into_bytes())
+    }
+
+    /// Whether a folder, and no link to one, stands there.
+    pub(super) fn is_plain_folder(&self, dir: &[u8], name: &[u8]) -> bool {
+        self.dir(dir).is_ok_and(|d| match rustix::fs::statat(&d, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(st) => FileType::from_raw_mode(st.st_mode) == FileType::Directory,
+            Err(_) => false,
+        })
+    }
+
     /// Whether the folder has an entry of that name, whatever it is.
     pub(super) fn entry_exists(&self, path: &[u8]) -> bool {
         let (dir, name) = split(path);
@@ -217,7 +237,7 @@ impl Disk {
 
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|&b| b == b'/') {
         Some(i) => (&path[..=i], &path[i + 1..]),
         None => (b"/", path),

@@ -138,9 +138,21 @@ fn unescape(part: &[u8]) -> Vec<u8> {
     out
 }
 
+/// What an expansion asks the disk.
+pub(super) enum Asked<'a> {
+    /// Which names of a folder match.
+    Names { folder: &'a [u8], pattern: &'a [u8] },
+    /// Whether this is there.
+    Entry(&'a [u8]),
+}
+
 /// Expands a pattern below the root. A folder that may not be read matches
 /// nothing in glob(3); here it is an error, since sites may be behind it.
-pub(super) fn expand(src: &Disk, pattern: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
+pub(super) fn expand(
+    src: &Disk,
+    pattern: &[u8],
+    asked: &mut dyn FnMut(Asked<'_>),
+) -> Result<Vec<Vec<u8>>, SourceError> {
     let parts: Vec<&[u8]> = pattern.split(|&b| b == b'/').filter(|p| !p.is_empty()).collect();
     let mut found: Vec<Vec<u8>> = vec![Vec::new()];
     for (i, part) in parts.iter().enumerate() {
@@ -150,6 +162,7 @@ pub(super) fn expand(src: &Disk, pattern: &[u8]) -> Result<Vec<Vec<u8>>, SourceE
             for dir in &found {
                 let mut at = dir.clone();
                 at.push(b'/');
+                asked(Asked::Names { folder: &at, pattern: part });
                 let names = match src.scan_dir(&at, |n| fnmatch(part, n)) {
                     Ok(names) => names,
                     Err(SourceError::NotFound | SourceError::NotRegularFile | SourceError::SymlinkLoop) => {
@@ -171,6 +184,9 @@ pub(super) fn expand(src: &Disk, pattern: &[u8]) -> Result<Vec<Vec<u8>>, SourceE
             for mut path in found {
                 path.push(b'/');
                 path.extend_from_slice(&part);
+                if last {
+                    asked(Asked::Entry(&path));
+                }
                 // A literal part after a pattern must exist, a link that
                 // leads nowhere included (libc asks lstat).
                 if !last || matches!(part.as_slice(), b"." | b"..") || src.entry_exists(&path) {

@@ -454,7 +454,7 @@ fn without_mark(file: Arc<FileBytes>) -> (Arc<FileBytes>, usize, bool) {
         _ => return (file, 0, false),
     };
     let bytes = decoder.decode_with_bom_removal(&file.bytes).0.into_owned().into_bytes();
-    (Arc::new(FileBytes { bytes, id: file.id }), 0, true)
+    (Arc::new(FileBytes { bytes, id: file.id, link: file.link }), 0, true)
 }
 
 #[cfg(test)]
