@@ -49,7 +49,7 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
         Command::Explain(name, pass) => {
             let name = cli::one_name(name, lang)?;
             if pass.from_ledger {
-                let output = Output::open(pass.output.as_deref(), call.color)?;
+                let output = Output::open(pass.output.as_deref(), call.color, lang)?;
                 return cli::explain_from_ledger(&name, pass, output, &cfg, lang, || Ok(None));
             }
             judge(&call, pass, Some(&name), &cfg, lang)

@@ -18,7 +18,7 @@ use super::{Color, Format, INCOMPLETE, OK, Output, Pass, Stop, WRONG, exit_code}
 /// found nothing wrong; 1: a violation or a suspicion; 3: it does not run, or
 /// is not ready.
 pub fn status(cfg: &Config, format: Format, color: Color, lang: Lang) -> Result<u8, Stop> {
-    let out = Output::open(None, color)?;
+    let out = Output::open(None, color, lang)?;
     let look = out.look();
     let Some(body) = said(ask(&cfg.state_dir, "GET", "/v1/status"), lang)?.map(|(_, body)| body) else {
         let written = last_written(&cfg.state_dir);
