@@ -36,7 +36,7 @@ impl Settings {
     /// Of `[serve]`; `None` where it is off. `own` is the agent's self-signed
     /// pair (the one whose fingerprint the hub was told): taken where TLS is
     /// needed and the settings name no certificate. Without `token_file` the
-    /// token is `poll.token` in the state directory.
+    /// token is `poll-token` in the state directory.
     pub fn of(
         serve: &config::Serve,
         state_dir: &Path,
@@ -73,7 +73,7 @@ impl Settings {
                 "[serve] client_ca：客户端证书需要 TLS；请设置 tls_cert 和 tls_key",
             ));
         }
-        let token = serve.token_file.clone().unwrap_or_else(|| state_dir.join("poll.token"));
+        let token = serve.token_file.clone().unwrap_or_else(|| state_dir.join("poll-token"));
         Ok(Some(Settings {
             listen,
             tokens: vec![token],

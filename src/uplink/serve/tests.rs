@@ -130,7 +130,7 @@ fn beyond_loopback_only_with_tls() {
     for local in ["127.0.0.1:9690", "127.9.9.9:1", "[::1]:9690", "[::ffff:127.0.0.1]:9690"] {
         let s = of(&serve(local), own()).unwrap().unwrap();
         assert_eq!(s.tls, None, "{local}");
-        assert_eq!(s.tokens, [PathBuf::from("/var/lib/beian-agent/poll.token")]);
+        assert_eq!(s.tokens, [PathBuf::from("/var/lib/beian-agent/poll-token")]);
     }
     let mut off = serve("0.0.0.0:1");
     off.listen = None;
@@ -156,7 +156,7 @@ fn beyond_loopback_only_with_tls() {
 #[test]
 fn a_token_is_made_once_and_read_again_when_it_changes() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("poll.token");
+    let path = dir.path().join("poll-token");
     assert!(!Tokens::open(vec![path.clone()]).unwrap().opens(b""), "no file opens nothing");
     assert!(make_token(&path).unwrap() && !make_token(&path).unwrap());
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
