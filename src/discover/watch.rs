@@ -18,8 +18,8 @@
 //! follow verifies each watch.
 
 mod pending;
-mod task;
 mod table;
+mod task;
 
 use std::collections::BTreeSet;
 use std::path::Path;

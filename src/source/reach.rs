@@ -111,10 +111,10 @@ impl Reach {
     /// Bytes that this takes, nearly: for tests and benches.
     pub fn bytes(&self) -> usize {
         let words = |v: &[Box<[u8]>]| v.iter().map(|w| w.len() + 16).sum::<usize>();
-        let one = |(f, i): (&Box<[u8]>, &Interest)| {
-            f.len() + size_of::<Interest>() + 16 + words(&i.patterns) + words(&i.names)
-        };
-        self.folders.iter().map(one).sum()
+        self.folders
+            .iter()
+            .map(|(f, i)| f.len() + size_of::<Interest>() + 16 + words(&i.patterns) + words(&i.names))
+            .sum()
     }
 
     fn at(&mut self, folder: &[u8]) -> Option<&mut Interest> {

@@ -37,10 +37,10 @@ impl Pending {
                 self.times = Some((now, now));
             }
             Some((first, _)) => {
-                if let (Some(paths), Some(path)) = (&mut self.paths, path) {
-                    if !paths.contains(path) {
-                        paths.insert(path.into());
-                    }
+                if let (Some(paths), Some(path)) = (&mut self.paths, path)
+                    && !paths.contains(path)
+                {
+                    paths.insert(path.into());
                 }
                 if path.is_none() || self.paths.as_ref().is_some_and(|p| p.len() > PATHS) {
                     self.paths = None;

@@ -24,7 +24,7 @@ const FAST: Options = Options {
 const LONG: Duration = Duration::from_secs(20);
 
 /// A root with nginx, and what follows it as the daemon does.
-struct Server1 {
+struct Host {
     dir: tempfile::TempDir,
     watch: Watch,
     changes: mpsc::Receiver<Change>,
@@ -53,8 +53,8 @@ fn scan(root: &Path) -> (Scan, Vec<TreeReach>) {
     scan_reaching(&Source::open(root, Limits::default()).unwrap().recording(), &[])
 }
 
-impl Server1 {
-    fn new(options: Options) -> Server1 {
+impl Host {
+    fn new(options: Options) -> Host {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         put(root, "etc/nginx/nginx.conf", MAIN);
@@ -65,7 +65,7 @@ impl Server1 {
         symlink("../sites-available/b", root.join("etc/nginx/sites-enabled/b")).unwrap();
         let (send, changes) = mpsc::channel(4);
         let watch = Watch::start(root, send, options).unwrap();
-        let mut s = Server1 { dir, watch, changes, names: Vec::new() };
+        let mut s = Host { dir, watch, changes, names: Vec::new() };
         s.rescan();
         assert_eq!(s.names, ["a.example.com", "b.example.com", "one.example.com"]);
         s
@@ -114,7 +114,7 @@ impl Server1 {
 
 #[tokio::test]
 async fn files_that_come_change_and_go() {
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     s.calm().await;
     put(&s.root(), "etc/nginx/conf.d/n.conf", &site("n.example.com"));
     let change = s.change().await;
@@ -141,7 +141,7 @@ async fn files_that_come_change_and_go() {
 
 #[tokio::test]
 async fn both_ends_of_links() {
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     put(&s.root(), "etc/nginx/sites-available/b", &site("b2.example.com"));
     s.becomes(&["a.example.com", "b2.example.com", "one.example.com"]).await;
     // ln -sfn: made aside and renamed over.
@@ -166,7 +166,7 @@ async fn both_ends_of_links() {
 
 #[tokio::test]
 async fn folders_that_vanish_return_and_are_new() {
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     std::fs::remove_dir_all(s.at("etc/nginx/conf.d")).unwrap();
     s.becomes(&["b.example.com", "one.example.com"]).await;
     put(&s.root(), "etc/nginx/conf.d/r.conf", &site("r.example.com"));
@@ -201,7 +201,7 @@ async fn folders_that_vanish_return_and_are_new() {
 
 #[tokio::test]
 async fn a_server_that_is_installed_later() {
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     s.calm().await;
     put(
         &s.root(),
@@ -213,7 +213,7 @@ async fn a_server_that_is_installed_later() {
 
 #[tokio::test]
 async fn a_file_dropped_between_scan_and_watch_is_found() {
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     s.calm().await;
     let (send, changes) = mpsc::channel(4);
     s.changes = changes;
@@ -237,7 +237,7 @@ async fn a_file_dropped_between_scan_and_watch_is_found() {
 
 #[tokio::test]
 async fn a_scan_wakes_nobody_and_a_mode_is_a_change() {
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     s.calm().await;
     for _ in 0..3 {
         scan(&s.root());
@@ -250,7 +250,7 @@ async fn a_scan_wakes_nobody_and_a_mode_is_a_change() {
 
 #[tokio::test]
 async fn a_program_that_never_stops_writing_does_not_starve_us() {
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     s.calm().await;
     let file = s.at("etc/nginx/conf.d/busy.conf");
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -271,7 +271,7 @@ async fn a_program_that_never_stops_writing_does_not_starve_us() {
 
 #[tokio::test]
 async fn a_storm_is_one_change_and_an_overflow_is_everything() {
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     s.calm().await;
     // No await in between: the loop does not run, the kernel's queue (16,384)
     // fills up.
@@ -291,7 +291,7 @@ async fn a_storm_is_one_change_and_an_overflow_is_everything() {
 
 #[tokio::test]
 async fn beyond_our_own_limit_folders_are_looked_at() {
-    let mut s = Server1::new(Options { watches: 2, ..FAST });
+    let mut s = Host::new(Options { watches: 2, ..FAST });
     let state = s.watch.state();
     assert_eq!(state.watched, 2);
     assert!(state.polled > 3 && state.degraded.unwrap().contains("at most"));
@@ -299,7 +299,7 @@ async fn beyond_our_own_limit_folders_are_looked_at() {
 }
 
 /// Where some or all folders are looked at.
-async fn everything_is_found(s: &mut Server1) {
+async fn everything_is_found(s: &mut Host) {
     put(&s.root(), "etc/nginx/conf.d/n.conf", &site("n.example.com"));
     s.becomes(&["a.example.com", "b.example.com", "n.example.com", "one.example.com"]).await;
     put(&s.root(), "etc/nginx/sites-available/b", &site("b2.example.com"));
@@ -335,7 +335,7 @@ async fn exhausted_watches() {
     if !inside(SETTING) {
         return in_namespace("exhausted_watches", SETTING, "3");
     }
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     let state = s.watch.state();
     assert_eq!(state.watched, 3);
     assert!(state.polled > 3 && state.degraded.unwrap().contains("fs.inotify.max_user_watches"));
@@ -357,7 +357,7 @@ async fn no_instance() {
     if !inside(SETTING) {
         return in_namespace("no_instance", SETTING, "0");
     }
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     let state = s.watch.state();
     assert_eq!(state.watched, 0);
     assert!(state.degraded.unwrap().contains("fs.inotify.max_user_instances"));

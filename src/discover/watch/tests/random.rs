@@ -14,7 +14,7 @@ async fn two_hundred_edits_at_random() {
 }
 
 async fn edits(seed: u64) {
-    let mut s = Server1::new(FAST);
+    let mut s = Host::new(FAST);
     let mut rng = StdRng::seed_from_u64(seed);
     for step in 0..200 {
         edit(&s, &mut rng, step);
@@ -33,7 +33,7 @@ async fn edits(seed: u64) {
 }
 
 /// One edit; where it cannot be done (nothing there), it is none.
-fn edit(s: &Server1, rng: &mut StdRng, step: usize) {
+fn edit(s: &Host, rng: &mut StdRng, step: usize) {
     let folders =
         ["etc/nginx/conf.d", "etc/nginx/sites-enabled", "www/one", "www/two", "opt", "srv", "etc/nginx"];
     let files = ["a.conf", "b", "c.conf", "vhost.conf", "late.conf", "x"];
