@@ -14,7 +14,6 @@ mod panel;
 mod report;
 mod sites;
 mod terminal;
-mod visible;
 mod words;
 
 use crate::config::Lang;
@@ -26,8 +25,8 @@ pub use self::names::columns as name_columns;
 pub use self::report::{audit, in_reading_order};
 pub use self::sites::{columns as site_columns, sites};
 pub use self::terminal::{Look, write_terminal};
-pub use self::visible::visible;
 pub use self::words::local_time;
+pub use crate::telemetry::visible;
 
 /// Where the settings of a pass came from, for sentences that name them.
 #[derive(Debug, Clone, PartialEq, Eq)]
