@@ -25,7 +25,7 @@ pub use self::names::columns as name_columns;
 pub use self::report::{audit, in_reading_order};
 pub use self::sites::{columns as site_columns, sites};
 pub use self::terminal::{Look, write_terminal};
-pub use self::words::local_time;
+pub use self::words::{dns_why, local_time, why as why_words};
 pub use crate::telemetry::visible;
 
 /// Where the settings of a pass came from, for sentences that name them.

@@ -69,6 +69,8 @@ pub enum Command {
     Audit(Pass),
     /// Show the chain behind one name.
     Explain(String, Pass),
+    /// Check what the agent needs.
+    Doctor(Format),
     /// Check the settings.
     ConfigCheck,
     /// Show the settings.
@@ -108,6 +110,10 @@ pub fn parse(args: &[OsString], lang: Lang) -> Result<Call, Stop> {
         Some(("explain", s)) => {
             Command::Explain(s.get_one::<String>("NAME").cloned().unwrap_or_default(), pass(s))
         }
+        Some(("doctor", s)) => Command::Doctor(match s.get_one::<String>("format").map(String::as_str) {
+            Some("json") => Format::Json,
+            _ => Format::Table,
+        }),
         Some(("config", s)) => match s.subcommand_name() {
             Some("show") => Command::ConfigShow,
             _ => Command::ConfigCheck,
@@ -337,6 +343,26 @@ pub fn definition(lang: Lang) -> Clap {
                 .after_help(p(
                     "示例：\n  beian-agent explain www.example.cn\n  beian-agent explain 示例.中国 --format json",
                     "Examples:\n  beian-agent explain www.example.cn\n  beian-agent explain 示例.中国 --format json",
+                )),
+        )
+        .subcommand(
+            base("doctor")
+                .about(p(
+                    "检查运行条件：设置、权限、解析、来源、中心、监视、时钟；说明数据发往何处",
+                    "Check what the agent needs: settings, rights, resolvers, registries, hub, watches,\nclock; and say what is sent where",
+                ))
+                .override_usage(p("beian-agent doctor [选项]", "beian-agent doctor [OPTIONS]"))
+                .arg(
+                    Arg::new("format")
+                        .long("format")
+                        .value_name("FORMAT")
+                        .value_parser(PossibleValuesParser::new(["table", "json"]))
+                        .hide_possible_values(true)
+                        .help(p("输出：table（默认）、json", "Output: table (default), json")),
+                )
+                .after_help(p(
+                    "退出码：0 没有故障；1 有故障。\n\n示例：\n  beian-agent doctor\n  beian-agent doctor --format json",
+                    "Exit codes: 0 no fault; 1 a fault.\n\nExamples:\n  beian-agent doctor\n  beian-agent doctor --format json",
                 )),
         )
         .subcommand(
