@@ -3,6 +3,7 @@
 
 mod args;
 mod commands;
+mod doctor;
 mod early;
 mod logs;
 mod names_file;
@@ -19,6 +20,7 @@ pub use args::{Call, Color, Command, Format, Pass, definition, parse};
 pub use commands::{
     completions, config_check, config_show, help, one_name, request, show_audit, show_explain, show_sites,
 };
+pub use doctor::{DOCTOR_SCHEMA, doctor};
 pub use early::Early;
 pub use logs::start as start_logs;
 pub use output::Output;

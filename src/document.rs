@@ -15,7 +15,6 @@ mod report;
 mod sites;
 mod status;
 mod terminal;
-mod visible;
 mod words;
 
 use crate::config::Lang;
@@ -28,8 +27,8 @@ pub use self::report::{audit, in_reading_order};
 pub use self::sites::{columns as site_columns, sites};
 pub use self::status::{history, not_running, status};
 pub use self::terminal::{Look, write_terminal};
-pub use self::visible::visible;
-pub use self::words::local_time;
+pub use self::words::{dns_why, local_time, why as why_words};
+pub use crate::telemetry::visible;
 
 /// Where the settings of a pass came from, for sentences that name them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,6 +30,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::config::Registry;
 use crate::facts::{Filing, Problem, Why};
 
+pub use http::install_crypto;
+
 use combine::{Speaker, combine};
 pub use source::Observer;
 use source::Source;

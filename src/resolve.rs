@@ -11,6 +11,7 @@ mod ask;
 mod cdn;
 mod chain;
 mod judge;
+mod probe;
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ pub use address::OwnAddresses;
 use ask::{Asker, Failure};
 use chain::Reading;
 use judge::Lead;
+pub use probe::{Probe, probe};
 
 /// Names that are asked at a time, two questions each: enough for resolvers
 /// far away. Against knot on loopback 16 to 256 take the same time

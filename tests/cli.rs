@@ -104,7 +104,9 @@ fn broken_settings_are_named_in_one_line() {
 fn help_speaks_both_languages_and_gives_examples() {
     let b = Bench::new("");
     for (lang, usage, examples) in [("zh", "用法：", "示例："), ("en", "Usage:", "Example")] {
-        for command in ["sites", "audit", "explain", "config check", "config show", "completions", "help"] {
+        for command in
+            ["sites", "audit", "explain", "doctor", "config check", "config show", "completions", "help"]
+        {
             let mut args = vec!["--lang", lang];
             args.extend(command.split(' '));
             args.push("--help");

@@ -32,8 +32,11 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
         // The first look takes no grammar into account; the parser decides.
         read if early.config == call.config => read,
         _ => Config::load(call.config.as_deref()),
+    };
+    if let Command::Doctor(format) = call.command {
+        return cli::doctor(&call, cfg, format, lang);
     }
-    .map_err(cli::bad_settings(lang))?;
+    let cfg = cfg.map_err(cli::bad_settings(lang))?;
     if !matches!(call.command, Command::ConfigCheck | Command::ConfigShow) {
         for warning in &cfg.warnings {
             tracing::warn!("{}", warning.of(lang));
@@ -54,7 +57,7 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
             }
             judge(&call, pass, Some(&name), &cfg, lang)
         }
-        Command::Completions(_) | Command::Help(_) => Ok(cli::OK),
+        Command::Completions(_) | Command::Help(_) | Command::Doctor(_) => Ok(cli::OK),
     }
 }
 

@@ -73,6 +73,8 @@ pub enum Command {
     Explain(String, Pass),
     /// Show how the daemon does.
     Status(Format),
+    /// Check what the agent needs.
+    Doctor(Format),
     /// Check the settings.
     ConfigCheck,
     /// Show the settings.
@@ -113,6 +115,7 @@ pub fn parse(args: &[OsString], lang: Lang) -> Result<Call, Stop> {
             Command::Explain(s.get_one::<String>("NAME").cloned().unwrap_or_default(), pass(s))
         }
         Some(("status", s)) => Command::Status(format(s)),
+        Some(("doctor", s)) => Command::Doctor(format(s)),
         Some(("config", s)) => match s.subcommand_name() {
             Some("show") => Command::ConfigShow,
             _ => Command::ConfigCheck,
@@ -371,6 +374,26 @@ pub fn definition(lang: Lang) -> Clap {
                 .after_help(p(
                     "root 和 beian-agent 组的用户可用。退出码：0 正在运行且没有违规或疑似；1 有违规或疑似；3 没有运行或没有就绪。\n\n示例：\n  beian-agent status\n  beian-agent status --format json",
                     "For root and the group beian-agent. Exit codes: 0 running, nothing wrong; 1 violation or\nsuspicion; 3 not running or not ready.\n\nExamples:\n  beian-agent status\n  beian-agent status --format json",
+                )),
+        )
+        .subcommand(
+            base("doctor")
+                .about(p(
+                    "检查运行条件：设置、权限、解析、来源、中心、监视、时钟；说明数据发往何处",
+                    "Check what the agent needs: settings, rights, resolvers, registries, hub, watches,\nclock; and say what is sent where",
+                ))
+                .override_usage(p("beian-agent doctor [选项]", "beian-agent doctor [OPTIONS]"))
+                .arg(
+                    Arg::new("format")
+                        .long("format")
+                        .value_name("FORMAT")
+                        .value_parser(PossibleValuesParser::new(["table", "json"]))
+                        .hide_possible_values(true)
+                        .help(p("输出：table（默认）、json", "Output: table (default), json")),
+                )
+                .after_help(p(
+                    "退出码：0 没有故障；1 有故障。\n\n示例：\n  beian-agent doctor\n  beian-agent doctor --format json",
+                    "Exit codes: 0 no fault; 1 a fault.\n\nExamples:\n  beian-agent doctor\n  beian-agent doctor --format json",
                 )),
         )
         .subcommand(

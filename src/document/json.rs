@@ -6,8 +6,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 use crate::facts::{Problem, Site};
-
-use super::visible::is_deceptive;
+use crate::telemetry::is_deceptive;
 
 /// Writes a value and a line break. Characters that a terminal would obey are
 /// written as `\u…` escapes, which every reader turns back.

@@ -82,7 +82,7 @@ pub(super) fn exposure(e: ExposureState, lang: Lang) -> &'static str {
 }
 
 /// Why DNS gave no address, or only a part.
-pub(super) fn dns_why(why: &str, lang: Lang) -> &'static str {
+pub fn dns_why(why: &str, lang: Lang) -> &'static str {
     match why {
         "nxdomain" => lang.pick("域名不存在", "the name does not exist"),
         "no_data" => lang.pick("没有地址记录", "no address record"),
@@ -131,7 +131,8 @@ pub(super) fn source(s: SourceState, lang: Lang) -> &'static str {
     }
 }
 
-pub(super) fn why(w: Why, lang: Lang) -> &'static str {
+/// Why a source gave no answer.
+pub fn why(w: Why, lang: Lang) -> &'static str {
     match w {
         Why::Timeout => lang.pick("超时", "no answer in time"),
         Why::Blocked => lang.pick("来源拦截了本机", "the source blocks this server"),

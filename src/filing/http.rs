@@ -56,7 +56,7 @@ fn over_tls(kind: &RegistryKind) -> bool {
 
 /// Installs ring as the process's provider of cryptography, once. The only
 /// place that does.
-fn install_crypto() {
+pub fn install_crypto() {
     // An error only says that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
