@@ -11,6 +11,7 @@ mod cli;
 mod corpus;
 mod differential;
 mod dns;
+mod doctor;
 mod flow;
 mod harness;
 mod promises;

@@ -164,7 +164,7 @@ fn of_variable(rest: &str, value: &str) -> Result<toml::Table, ConfigError> {
     };
     let value = key
         .shape
-        .from_text(value)
+        .of_text(value)
         .ok_or_else(|| ConfigError::at(format_args!("[{table}] {}", key.name), shape::wanted(key)))?;
     let keys = toml::Table::from_iter([(key.name.to_owned(), value)]);
     Ok(toml::Table::from_iter([((*table).to_owned(), keys.into())]))

@@ -78,7 +78,7 @@ impl Shape {
     }
 
     /// A value that the environment gives as text.
-    pub(super) fn from_text(self, text: &str) -> Option<toml::Value> {
+    pub(super) fn of_text(self, text: &str) -> Option<toml::Value> {
         let text = text.trim();
         let value = match self {
             Shape::Text | Shape::TextOrTexts | Shape::Word(_) => toml::Value::String(text.to_owned()),

@@ -76,7 +76,14 @@ fn of_probe(p: &Probe, one_answers: bool) -> Point {
 }
 
 async fn registry(r: &Registry) -> Point {
-    ask_registry(r).await.of(r.name.as_str())
+    let mut point = ask_registry(r).await;
+    if point.state == State::Fault && matches!(r.kind, RegistryKind::ProviderDb { .. }) {
+        point.todo = Some(Text::new(
+            "see whether the file at path is there, readable, and has the columns of its documentation",
+            "请检查 path 的文件是否存在、可读，列名是否符合文档",
+        ));
+    }
+    point.of(r.name.as_str())
 }
 
 async fn ask_registry(r: &Registry) -> Point {
