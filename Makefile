@@ -1,10 +1,10 @@
 # Two commands set up a fresh machine: `make demo` and `make test`. Both install
 # what they need first (scripts/bootstrap.sh says what, and only if it is missing).
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint audit
+.PHONY: help demo test packages bench lint audit
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## a real nginx, Apache and DNS server on loopback, audited
 	@scripts/bootstrap.sh demo
@@ -13,6 +13,10 @@ demo: ## a real nginx, Apache and DNS server on loopback, audited
 test: ## the gate: format, clippy, cargo deny, all tests
 	@scripts/bootstrap.sh test
 	@scripts/with-tools scripts/gate.sh
+
+packages: ## .deb and .rpm under target/packages, for glibc 2.17 and later
+	@scripts/bootstrap.sh packages
+	@scripts/with-tools scripts/packages.sh
 
 lint: ## format, clippy and dependency rules alone
 	@scripts/bootstrap.sh lint

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# bootstrap.sh demo|test|lint|bench: installs what that needs and is missing, and
+# bootstrap.sh demo|test|packages|lint|bench: installs what that needs and is missing, and
 # nothing else. Run again it changes nothing. Needs root or sudo only to install
 # Debian packages; starts no service, and stops none.
 set -euo pipefail
-what=${1:?demo, test, lint or bench}
+what=${1:?demo, test, packages, lint or bench}
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck disable=SC2123
 PATH="$PATH:$top/target/tools/bin:${CARGO_HOME:-$HOME/.cargo}/bin:/usr/local/sbin:/usr/sbin:/sbin"
@@ -20,7 +20,9 @@ need gcc cc
 need libc6-dev /usr/include/stdio.h
 need git git
 need ca-certificates /etc/ssl/certs/ca-certificates.crt
-if [ "$what" != lint ]; then
+if [ "$what" = packages ]; then
+  need python3 python3
+elif [ "$what" != lint ]; then
   need python3 python3
   need openssl openssl
   need nginx nginx
@@ -34,7 +36,14 @@ case $what in
     need libnginx-mod-http-lua /usr/lib/nginx/modules/ngx_http_lua_module.so
     need libnginx-mod-stream /usr/lib/nginx/modules/ngx_stream_module.so
     need iproute2 ip
-    need util-linux unshare ;;
+    need util-linux unshare
+    # units, packages, and a systemd in a container to try them
+    need systemd systemd-analyze
+    need systemd-container systemd-nspawn
+    need mmdebstrap mmdebstrap
+    need lintian lintian
+    need rpm rpm
+    need prometheus promtool ;;
   bench) need knot knotd; need python3-venv /usr/share/doc/python3-venv; need time /usr/bin/time ;;
 esac
 
@@ -43,6 +52,13 @@ policy=/usr/sbin/policy-rc.d
 guarded=
 unguard() { [ -z "$guarded" ] || "${root[@]}" rm -f "$policy"; }
 trap unguard EXIT
+
+case $what in
+  test|packages)
+    need python3-venv /usr/share/doc/python3-venv
+    need dpkg-dev dpkg-architecture
+    need binutils readelf ;;
+esac
 
 apt_install() {
   command -v apt-get >/dev/null || die "this needs $*; without apt-get please install that yourself, then try again"
@@ -87,16 +103,33 @@ have=$(rustc --version | cut -d' ' -f2)
 [ "$(printf '%s\n%s\n' "$toolchain" "$have" | sort -V | head -1)" = "$toolchain" ] || die "Rust $toolchain or later is needed, $have is here"
 
 # ---- cargo's helpers, of fixed versions, inside target/ when they are nowhere else
-tool() { # NAME VERSION
+tool() { # NAME VERSION [OPTION]
   command -v "$1" >/dev/null && return
   say "building $1 $2 (once, into target/tools)"
   # They run for seconds, so the time goes into building them fast, not well.
   CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256 \
     CARGO_PROFILE_RELEASE_DEBUG=false CARGO_TARGET_DIR="$top/target/tools/build" \
-    cargo install --quiet --locked --root "$top/target/tools" "$1" --version "$2"
+    cargo install --quiet --locked --root "$top/target/tools" "$1" --version "$2" ${3:+"$3"}
   rm -rf "$top/target/tools/build"
 }
+# zig links against a glibc of 2012 and brings its symbols; PyPI has it.
+zig() { # VERSION
+  [ -e "target/tools/zig/$1" ] && return
+  say "installing zig $1 (once, into target/tools)"
+  rm -rf target/tools/zig
+  mkdir -p target/tools
+  python3 -m venv target/tools/zig
+  target/tools/zig/bin/pip install --quiet --disable-pip-version-check "ziglang==$1"
+  touch "target/tools/zig/$1"
+}
+packagers() {
+  zig 0.15.2
+  tool cargo-zigbuild 0.24.1
+  tool cargo-deb 3.8.0 --no-default-features
+  tool cargo-generate-rpm 0.21.1
+}
 case $what in
-  test) tool cargo-deny 0.20.2; tool cargo-nextest 0.9.143 ;;
+  test) tool cargo-deny 0.20.2; tool cargo-nextest 0.9.143; packagers ;;
+  packages) packagers ;;
   lint) tool cargo-deny 0.20.2 ;;
 esac

@@ -26,25 +26,12 @@ pub enum As {
 /// suite did not end with success.
 pub fn suite(script: &str, args: &[&str], user: As) -> String {
     let mut cmd = match user {
-        As::Root if !is_root() => {
-            assert!(
-                Command::new("sudo")
-                    .args(["-n", "true"])
-                    .stderr(Stdio::null())
-                    .status()
-                    .is_ok_and(|s| s.success()),
-                "{script} starts real servers in namespaces of their own and so needs root: run `make test` as root, or where sudo asks for no password"
-            );
-            let mut c = Command::new("sudo");
-            c.args([
-                "-n",
-                "env",
-                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "python3",
-            ]);
+        As::Root => {
+            let mut c = as_root(script);
+            c.arg("python3");
             c
         }
-        _ => Command::new("python3"),
+        As::Anyone => Command::new("python3"),
     };
     cmd.arg(package(script)).args(args).stdin(Stdio::null()).env("PYTHONDONTWRITEBYTECODE", "1");
     let Output { status, stdout, stderr } = cmd.output().unwrap();
@@ -57,6 +44,21 @@ pub fn suite(script: &str, args: &[&str], user: As) -> String {
         String::from_utf8_lossy(&stderr)
     );
     out
+}
+
+/// `env` as root, by sudo without a password if need be: give it variables and
+/// the command. `what` starts namespaces and mounts of its own.
+pub fn as_root(what: &str) -> Command {
+    if is_root() {
+        return Command::new("env");
+    }
+    assert!(
+        Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status().is_ok_and(|s| s.success()),
+        "{what} starts real servers in namespaces of their own and so needs root: run `make test` as root, or where sudo asks for no password"
+    );
+    let mut c = Command::new("sudo");
+    c.args(["-n", "env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]);
+    c
 }
 
 /// `N word` in the last line of a suite's output.
