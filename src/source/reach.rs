@@ -128,6 +128,10 @@ impl Reach {
         self.folders.get_mut(folder)
     }
 
+    fn pattern_for(&self, folder: &[u8], name: &[u8]) -> Option<&[u8]> {
+        self.folders.get(folder)?.patterns.iter().map(|p| &**p).find(|p| fnmatch(p, name))
+    }
+
     fn name(&mut self, folder: &[u8], name: &[u8]) {
         if let Some(i) = self.at(folder) {
             i.name(name);
@@ -142,6 +146,9 @@ pub(super) struct Recorder {
     /// Folders as they were asked for, and where they really are: ten thousand
     /// files of one folder are one walk.
     known: HashMap<Box<[u8]>, Option<Box<[u8]>>>,
+    /// The folder of the last file, as it was asked for, and a pattern that
+    /// counts in it: most files come after their like.
+    last: Option<(Box<[u8]>, Box<[u8]>)>,
 }
 
 impl Recorder {
@@ -159,11 +166,21 @@ impl Recorder {
             return;
         }
         let dir = bare(dir);
+        if link == Some(false)
+            && let Some((folder, pattern)) = &self.last
+            && **folder == *dir
+            && fnmatch(pattern, name)
+        {
+            return;
+        }
         if !self.known.contains_key(dir) {
             self.learn(disk, dir);
         }
         let Some(Some(real)) = self.known.get(dir) else { return };
         self.reach.name(real, name);
+        if let Some(pattern) = self.reach.pattern_for(real, name) {
+            self.last = Some((dir.into(), pattern.into()));
+        }
         if link == Some(false) {
             return;
         }
