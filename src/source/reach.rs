@@ -139,6 +139,11 @@ impl Reach {
     }
 }
 
+struct Last {
+    folder: Box<[u8]>,
+    pattern: Box<[u8]>,
+}
+
 /// Writes down what is asked of a [`super::Source`].
 #[derive(Default)]
 pub(super) struct Recorder {
@@ -148,7 +153,7 @@ pub(super) struct Recorder {
     known: HashMap<Box<[u8]>, Option<Box<[u8]>>>,
     /// The folder of the last file, as it was asked for, and a pattern that
     /// counts in it: most files come after their like.
-    last: Option<(Box<[u8]>, Box<[u8]>)>,
+    last: Option<Last>,
 }
 
 impl Recorder {
@@ -167,9 +172,9 @@ impl Recorder {
         }
         let dir = bare(dir);
         if link == Some(false)
-            && let Some((folder, pattern)) = &self.last
-            && **folder == *dir
-            && fnmatch(pattern, name)
+            && let Some(last) = &self.last
+            && *last.folder == *dir
+            && fnmatch(&last.pattern, name)
         {
             return;
         }
@@ -179,7 +184,7 @@ impl Recorder {
         let Some(Some(real)) = self.known.get(dir) else { return };
         self.reach.name(real, name);
         if let Some(pattern) = self.reach.pattern_for(real, name) {
-            self.last = Some((dir.into(), pattern.into()));
+            self.last = Some(Last { folder: dir.into(), pattern: pattern.into() });
         }
         if link == Some(false) {
             return;
