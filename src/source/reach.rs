@@ -128,11 +128,20 @@ impl Reach {
         self.folders.get_mut(folder)
     }
 
+    fn pattern_for(&self, folder: &[u8], name: &[u8]) -> Option<&[u8]> {
+        self.folders.get(folder)?.patterns.iter().map(|p| &**p).find(|p| fnmatch(p, name))
+    }
+
     fn name(&mut self, folder: &[u8], name: &[u8]) {
         if let Some(i) = self.at(folder) {
             i.name(name);
         }
     }
+}
+
+struct Last {
+    folder: Box<[u8]>,
+    pattern: Box<[u8]>,
 }
 
 /// Writes down what is asked of a [`super::Source`].
@@ -142,6 +151,9 @@ pub(super) struct Recorder {
     /// Folders as they were asked for, and where they really are: ten thousand
     /// files of one folder are one walk.
     known: HashMap<Box<[u8]>, Option<Box<[u8]>>>,
+    /// The folder of the last file, as it was asked for, and a pattern that
+    /// counts in it: most files come after their like.
+    last: Option<Last>,
 }
 
 impl Recorder {
@@ -159,11 +171,21 @@ impl Recorder {
             return;
         }
         let dir = bare(dir);
+        if link == Some(false)
+            && let Some(last) = &self.last
+            && *last.folder == *dir
+            && fnmatch(&last.pattern, name)
+        {
+            return;
+        }
         if !self.known.contains_key(dir) {
             self.learn(disk, dir);
         }
         let Some(Some(real)) = self.known.get(dir) else { return };
         self.reach.name(real, name);
+        if let Some(pattern) = self.reach.pattern_for(real, name) {
+            self.last = Some(Last { folder: dir.into(), pattern: pattern.into() });
+        }
         if link == Some(false) {
             return;
         }
