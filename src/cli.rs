@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod doctor;
 mod early;
+mod enrol;
 mod logs;
 mod names_file;
 mod output;
@@ -22,7 +23,8 @@ pub use commands::{
 };
 pub use doctor::{DOCTOR_SCHEMA, doctor};
 pub use early::Early;
-pub use logs::start as start_logs;
+pub use enrol::enrol;
+pub use logs::{filter_of_daemon as log_filter, start as start_logs};
 pub use output::Output;
 pub use progress::Bar;
 pub use status::{explain_from_ledger, status};

@@ -182,7 +182,14 @@ impl Ledger {
 
     /// What the last scan said beside its names.
     pub fn meta(&self) -> Meta {
-        self.lock().store.read(|t| t.meta("scan")).ok().flatten().unwrap_or_default()
+        self.lock().store.read(|t| t.scan_meta()).unwrap_or_default()
+    }
+
+    /// Problems that are of no scan (a registry's operator is needed): reports
+    /// show them beside the scan's own.
+    pub fn set_standing_problems(&self, problems: &[Problem]) {
+        self.lock().store.write(|t| t.put_meta("standing", &problems));
+        self.changed();
     }
 
     /// One row.

@@ -106,9 +106,11 @@ impl Resolver {
         }
         let mut leads: Vec<Option<Lead>> = names.iter().map(|_| None).collect();
         let mut out: Vec<Option<Exposure>> = targets.iter().map(|_| None).collect();
-        let asked = names.iter().enumerate().map(|(n, name)| async move {
+        // By number: a closure over borrowed names could not be spawned.
+        let list = &names;
+        let asked = (0..names.len()).map(|n| async move {
             let start = Instant::now();
-            let lead = self.lead(name).await;
+            let lead = self.lead(list.get(n).copied().unwrap_or_default()).await;
             if let Some(observer) = &self.observer {
                 observer(lead.outcome(), start.elapsed());
             }

@@ -4,10 +4,13 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use beian::agent;
 use beian::audit;
 use beian::cli::{self, Call, Command, Early, Output, Pass, Stop};
 use beian::config::{Config, Lang};
+use beian::ledger::Ledger;
 use beian::source::privilege;
+use beian::uplink::serve::Named;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -27,7 +30,10 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
         _ => {}
     }
 
-    cli::start_logs(&call);
+    // The daemon's log has places of its own.
+    if call.command != Command::Run {
+        cli::start_logs(&call);
+    }
     let cfg = match early.settings {
         // The first look takes no grammar into account; the parser decides.
         read if early.config == call.config => read,
@@ -37,6 +43,10 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
         return cli::doctor(&call, cfg, format, lang);
     }
     let cfg = cfg.map_err(cli::bad_settings(lang))?;
+    if call.command == Command::Run {
+        let life = agent::Life { cfg, settings: call.config.clone(), lang, log: cli::log_filter(&call) };
+        return agent::run(life).map(|()| cli::OK).map_err(Stop::from);
+    }
     if !matches!(call.command, Command::ConfigCheck | Command::ConfigShow) {
         for warning in &cfg.warnings {
             tracing::warn!("{}", warning.of(lang));
@@ -48,17 +58,28 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
         Command::ConfigShow => cli::config_show(&cfg, lang),
         Command::Sites(pass) => sites(&call, pass, &cfg, lang),
         Command::Audit(pass) => judge(&call, pass, None, &cfg, lang),
+        Command::Enrol(asked) => cli::enrol(asked, &cfg, lang),
         Command::Status(format) => cli::status(&cfg, *format, call.color, lang),
         Command::Explain(name, pass) => {
             let name = cli::one_name(name, lang)?;
             if pass.from_ledger {
                 let output = Output::open(pass.output.as_deref(), call.color, lang)?;
-                return cli::explain_from_ledger(&name, pass, output, &cfg, lang, || Ok(None));
+                return cli::explain_from_ledger(&name, pass, output, &cfg, lang, || from_file(&name, &cfg));
             }
             judge(&call, pass, Some(&name), &cfg, lang)
         }
-        Command::Completions(_) | Command::Help(_) | Command::Doctor(_) => Ok(cli::OK),
+        Command::Completions(_) | Command::Help(_) | Command::Doctor(_) | Command::Run => Ok(cli::OK),
     }
+}
+
+/// What the ledger holds of a name while no daemon runs; `None` where there is
+/// no ledger.
+fn from_file(name: &str, cfg: &Config) -> Result<Option<Option<Named>>, Stop> {
+    if !cfg.state_dir.join("ledger.redb").is_file() {
+        return Ok(None);
+    }
+    let ledger = Ledger::open(&cfg.state_dir, cfg.freshness).map_err(Stop::refuse)?;
+    Ok(Some(agent::named(&ledger, name)))
 }
 
 /// `sites`: static and offline.

@@ -62,6 +62,18 @@ pub struct Pass {
     pub output: Option<PathBuf>,
 }
 
+/// The options of `enrol`. The token is never one: everybody may read the
+/// arguments of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrol {
+    /// `--hub`; else `[hub] url`.
+    pub hub: Option<url::Url>,
+    /// `--token-file`; `-` is standard input.
+    pub token_file: Option<PathBuf>,
+    /// `--again`.
+    pub again: bool,
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -71,6 +83,10 @@ pub enum Command {
     Audit(Pass),
     /// Show the chain behind one name.
     Explain(String, Pass),
+    /// The daemon.
+    Run,
+    /// Enrol with a hub.
+    Enrol(Enrol),
     /// Show how the daemon does.
     Status(Format),
     /// Check what the agent needs.
@@ -114,6 +130,12 @@ pub fn parse(args: &[OsString], lang: Lang) -> Result<Call, Stop> {
         Some(("explain", s)) => {
             Command::Explain(s.get_one::<String>("NAME").cloned().unwrap_or_default(), pass(s))
         }
+        Some(("run", _)) => Command::Run,
+        Some(("enrol", s)) => Command::Enrol(Enrol {
+            hub: s.get_one("hub").cloned(),
+            token_file: s.get_one("token-file").cloned(),
+            again: s.get_flag("again"),
+        }),
         Some(("status", s)) => Command::Status(format(s)),
         Some(("doctor", s)) => Command::Doctor(format(s)),
         Some(("config", s)) => match s.subcommand_name() {
@@ -199,6 +221,18 @@ fn entry(s: &str, lang: Lang) -> Result<(Server, String), String> {
             "an absolute path is expected after the '=', like nginx=/etc/nginx/nginx.conf",
         )
         .to_owned())
+}
+
+fn hub_url(s: &str, lang: Lang) -> Result<url::Url, String> {
+    match url::Url::parse(s) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Ok(url),
+        _ => Err(lang
+            .pick(
+                "应为完整的网址，如 https://hub.example.com",
+                "a whole address is expected, like https://hub.example.com",
+            )
+            .to_owned()),
+    }
 }
 
 fn resolver(s: &str, lang: Lang) -> Result<SocketAddr, String> {
@@ -357,6 +391,50 @@ pub fn definition(lang: Lang) -> Clap {
                 .after_help(p(
                     "示例：\n  beian-agent explain www.example.cn\n  beian-agent explain 示例.中国 --format json",
                     "Examples:\n  beian-agent explain www.example.cn\n  beian-agent explain 示例.中国 --format json",
+                )),
+        )
+        .subcommand(
+            base("run")
+                .about(p(
+                    "守护进程：监视配置变更，持续核对，上报中心，应答轮询（由 systemd 启动）",
+                    "The daemon: watches, judges, reports, answers polling; systemd starts it",
+                ))
+                .override_usage("beian-agent run")
+                .after_help(p(
+                    "信号：SIGHUP 重读设置，SIGUSR1 立即扫描，SIGTERM 收尾后停止。没有中心也能运行：结论在日志和 beian-agent status 里。\n\n示例：\n  systemctl enable --now beian-agent\n  journalctl -u beian-agent BEIAN_VERDICT=violation",
+                    "Signals: SIGHUP reads the settings again, SIGUSR1 scans now, SIGTERM drains and ends. It works\nwithout a hub: verdicts are in the journal and in beian-agent status.\n\nExamples:\n  systemctl enable --now beian-agent\n  journalctl -u beian-agent BEIAN_VERDICT=violation",
+                )),
+        )
+        .subcommand(
+            base("enrol")
+                .about(p("向接入商的中心登记本机", "Enrol this server with the provider's hub"))
+                .override_usage(p("beian-agent enrol [选项]", "beian-agent enrol [OPTIONS]"))
+                .arg(
+                    Arg::new("hub")
+                        .long("hub")
+                        .value_name("URL")
+                        .value_parser(move |s: &str| hub_url(s, lang))
+                        .help(p("中心的地址；默认用设置里的 [hub] url", "The hub's address; default [hub] url of the settings")),
+                )
+                .arg(
+                    Arg::new("token-file")
+                        .long("token-file")
+                        .value_name("FILE")
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .help(p(
+                            "令牌所在的文件，- 为标准输入；默认依次看环境变量 BEIAN_ENROL_TOKEN、systemd 凭据、/etc/beian/enrol-token",
+                            "File with the token, - is standard input; default the variable BEIAN_ENROL_TOKEN, then\nsystemd's credential, then /etc/beian/enrol-token",
+                        )),
+                )
+                .arg(
+                    Arg::new("again")
+                        .long("again")
+                        .action(ArgAction::SetTrue)
+                        .help(p("已登记也重新登记", "Enrol anew, even where this is done already")),
+                )
+                .after_help(p(
+                    "令牌不能写在命令行上，进程参数人人可见。私钥在本机生成，不会离开本机。\n\n示例：\n  beian-agent enrol --hub https://hub.example.com --token-file token.txt",
+                    "The token is never an argument: everybody may read those. The private key is made here and\nnever leaves this server.\n\nExample:\n  beian-agent enrol --hub https://hub.example.com --token-file token.txt",
                 )),
         )
         .subcommand(

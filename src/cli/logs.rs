@@ -9,12 +9,7 @@ use super::{Call, Color};
 
 /// Starts logging as `-q` and `-v` say.
 pub fn start(call: &Call) {
-    let filter = match (call.quiet, call.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "warn,beian=info,beian_agent=info",
-        (false, _) => "warn,beian=debug,beian_agent=debug",
-    };
+    let filter = filter(call);
     let ansi = match call.color {
         Color::Always => true,
         Color::Never => false,
@@ -27,4 +22,22 @@ pub fn start(call: &Call) {
         .with_target(false)
         .with_writer(std::io::stderr)
         .try_init();
+}
+
+/// The daemon's log: it says what happens, not only what is wrong.
+pub fn filter_of_daemon(call: &Call) -> &'static str {
+    match (call.quiet, call.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn,beian=info,beian_agent=info",
+        (false, _) => "warn,beian=debug,beian_agent=debug",
+    }
+}
+
+fn filter(call: &Call) -> &'static str {
+    match (call.quiet, call.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "warn,beian=info,beian_agent=info",
+        (false, _) => "warn,beian=debug,beian_agent=debug",
+    }
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::facts::{Agent, Loss, Part, REPORT_SCHEMA, Summary, Transition};
 
+use super::Ledger;
 use super::store::{Fault, Txn};
-use super::{Ledger, Meta};
 
 /// What a report is about, beside its rows.
 pub(super) struct Head<'a> {
@@ -24,7 +24,7 @@ pub(super) struct Head<'a> {
 
 /// Writes the report as one line of JSON.
 pub(super) fn write(t: &Txn<'_>, head: &Head<'_>, out: &mut dyn Write) -> Result<(), Fault> {
-    let meta: Meta = t.meta("scan")?.unwrap_or_default();
+    let meta = t.scan_meta()?;
     field(out, "{\"schema\":", &REPORT_SCHEMA)?;
     field(out, ",\"report_id\":", &head.report_id)?;
     field(out, ",\"sequence\":", &head.sequence)?;

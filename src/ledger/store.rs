@@ -479,6 +479,13 @@ impl<'t> Txn<'t> {
         decoded(self.meta.get(key)?)
     }
 
+    /// What the last scan said, and the problems that are of no scan.
+    pub(super) fn scan_meta(&self) -> Result<super::Meta, Fault> {
+        let mut meta: super::Meta = self.meta("scan")?.unwrap_or_default();
+        meta.problems.extend(self.meta::<Vec<crate::facts::Problem>>("standing")?.unwrap_or_default());
+        Ok(meta)
+    }
+
     pub(super) fn put_meta<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), Fault> {
         self.meta.insert(key, serde_json::to_vec(value)?.as_slice())?;
         Ok(())

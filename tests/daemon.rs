@@ -1,0 +1,4 @@
+//! The daemon, as the built program: what it promises, whatever dies.
+
+mod machine;
+mod promises;
