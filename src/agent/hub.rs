@@ -19,7 +19,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::event::{HubCalled, HubOutcome};
 use crate::uplink::enrol::{self, Request};
 use crate::uplink::identity::{fingerprint, own_certificate};
-use crate::uplink::push::{Called, Courier, Observer, Pace};
+use crate::uplink::push::{Called, Courier, Observer, Pace, Waiting};
 use crate::uplink::serve::{self, Delivery, HubState, Settings};
 use crate::uplink::{Enrolment, Identity};
 
@@ -311,12 +311,14 @@ impl Observer for Watcher {
                 state.last_error = called.error;
             }
             state.next_try = called.next_try;
-            state.skew_ms = called.skew_ms.or(state.skew_ms);
+            // The status says how far this server is ahead, not the hub.
+            state.skew_ms = called.skew_ms.map(|ms| -ms).or(state.skew_ms);
         }
     }
 
-    fn depth(&self) -> u64 {
-        self.ledger.health().untold
+    fn waiting(&self) -> Waiting {
+        let health = self.ledger.health();
+        Waiting { untold: health.untold, oldest: health.oldest }
     }
 
     fn alive(&self, within: Duration) {

@@ -49,8 +49,10 @@ impl Identity {
                     "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
                     BASE64.encode(pkcs8.as_ref())
                 );
-                write(&path, pem.as_bytes())?;
-                Identity::of_pem(&pem)
+                // Another process (enrol beside the daemon) may make one at
+                // the same moment: whoever was first has made the key.
+                write_new(&path, pem.as_bytes())?;
+                Identity::of_pem(&read(&path)?)
             }
             Err(e) => Err(e),
         }
@@ -243,16 +245,32 @@ fn read(path: &Path) -> io::Result<String> {
 
 /// Whole or not at all, and for the owner alone.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension(format!("{}.new", std::process::id()));
-    let _ = std::fs::remove_file(&new);
+    beside(path, bytes, |new| std::fs::rename(new, path))
+}
+
+/// The same, but what is there already stays.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    beside(path, bytes, |new| match std::fs::hard_link(new, path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    })
+}
+
+fn beside(path: &Path, bytes: &[u8], put: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let new = path.with_extension(format!("{}.{:08x}.new", std::process::id(), rand::random::<u32>()));
     let result = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&new, path)
+        put(&new)
     })();
-    if result.is_err() {
-        let _ = std::fs::remove_file(&new);
+    // Renamed away where all went well, but not where it was linked.
+    let _ = std::fs::remove_file(&new);
+    result?;
+    // The name itself is on disk only now: the hub knows this key from the next
+    // moment on, and a power cut must not take it back.
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
     }
-    result
 }
