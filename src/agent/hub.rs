@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Text};
+use crate::config::{Config, Exempt, Negative, Registry, Text};
 use crate::facts::Agent;
 use crate::ledger::Ledger;
 use crate::resolve::OwnAddresses;
@@ -114,9 +114,20 @@ impl Hub {
         self.enrolment().map_or_else(Vec::new, |e| e.settings.addresses.clone())
     }
 
-    /// CDN suffixes that the hub knows beside the local ones.
-    pub(super) fn cdn_suffixes(&self) -> Vec<String> {
-        self.enrolment().map_or_else(Vec::new, |e| e.settings.cdn_suffixes.clone())
+    /// Puts what the hub knows behind the local settings, which win.
+    pub(super) fn add_to(&self, cfg: &mut Config) {
+        let Some(settings) = self.enrolment().map(|e| &e.settings) else { return };
+        cfg.cdn_suffixes.extend(settings.cdn_suffixes.iter().cloned());
+        cfg.exempt.extend(settings.exemptions.iter().map(|e| Exempt {
+            name: e.name.clone(),
+            by: e.by.clone(),
+            why: e.why.clone(),
+            until: e.until.as_deref().and_then(|u| u.parse().ok()),
+        }));
+        let lacks = |r: &&mut Registry| r.canary.is_empty() && r.negative == Negative::Ambiguous;
+        for registry in cfg.registries.iter_mut().filter(lacks) {
+            registry.canary.clone_from(&settings.canaries);
+        }
     }
 
     /// Starts to deliver; enrols first where it has to, and a token is there.
