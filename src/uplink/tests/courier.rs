@@ -400,7 +400,7 @@ async fn heartbeats_are_small_and_share_the_sequence() {
     let says = vec![
         Say::Well,
         Say::page(403),
-        Say::own(409, "sequence_rollback", json!({"highest": (1 << 52) + 50})),
+        Say::own(409, "sequence_rollback", json!({"highest": (1_u64 << 52) + 50})),
         Say::own(400, "schema", json!({})),
     ];
     let (hub, mut work) = at_work_with(says, &memory, often).await;
