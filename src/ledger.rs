@@ -150,7 +150,7 @@ impl Ledger {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             },
-            clock: Timestamp::now(),
+            clock: Timestamp::UNIX_EPOCH,
         };
         inner.recount();
         Ok(Ledger { inner: Mutex::new(inner), generation: AtomicU64::new(1) })

@@ -1,6 +1,9 @@
 //! What the tests share: the built program, and running the Python suites
 //! that lie beside them.
 
+pub mod dns;
+pub mod hub;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

@@ -9,6 +9,7 @@
 
 mod cli;
 mod corpus;
+mod daemon;
 mod differential;
 mod dns;
 mod doctor;

@@ -68,7 +68,8 @@ impl Ledger {
     pub fn apply_scan(&self, scan: ScanResult) -> Applied {
         let mut guard = self.lock();
         let inner = &mut *guard;
-        let now = scan.at;
+        // A scan began before it ended: transitions stay in order.
+        let now = scan.at.max(inner.clock);
         let mut changed: Vec<&(Row, Vec<String>)> = Vec::new();
         let mut frames = std::collections::HashMap::with_capacity(scan.rows.len());
         for entry in &scan.rows {

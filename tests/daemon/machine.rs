@@ -80,7 +80,11 @@ impl Machine {
     pub fn filings(&self, domains: &[&str]) {
         let mut csv = "域名,主体备案号,网站备案号,主办单位,接入状态,审核通过日期\n".to_owned();
         for (i, d) in domains.iter().enumerate() {
-            csv.push_str(&format!("{d},粤ICP备{:08}号,粤ICP备{:08}号-1,示例公司,已接入,2024-05-01\n", i + 1, i + 1));
+            csv.push_str(&format!(
+                "{d},粤ICP备{:08}号,粤ICP备{:08}号-1,示例公司,已接入,2024-05-01\n",
+                i + 1,
+                i + 1
+            ));
         }
         let tmp = self.path("filings.new");
         std::fs::write(&tmp, csv).unwrap();
@@ -121,12 +125,7 @@ impl Machine {
     /// Starts the daemon; its log goes to `log` in the machine's folder.
     pub fn start(&self) -> Daemon {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
-        let child = self
-            .command(&["run"])
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = self.command(&["run"]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Daemon { child }
     }
 
