@@ -323,6 +323,9 @@ impl Daemon {
             self.lang.pick("监视变更", "watching").clone_into(&mut notes.doing);
         }
         self.transitions(&done.applied.transitions, nudge);
+        if done.applied.new + done.applied.moved + done.applied.gone > 0 {
+            nudge.courier.notify_one();
+        }
         nudge.names.notify_one();
         nudge.filings.notify_one();
         self.board.set_ready(true);
