@@ -295,7 +295,7 @@ impl Observer for Watcher {
         let now = Timestamp::now();
         let before = {
             let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *before, Some(called.outcome))
+            before.replace(called.outcome)
         };
         HubCalled { outcome: called.outcome, before, sequence: called.sequence, at: now }.emit(&self.metrics);
         if let Some(ms) = called.skew_ms {

@@ -106,14 +106,9 @@ async fn live(life: Life, metrics: Arc<Metrics>, logs: &Logs) -> anyhow::Result<
         .await
         .map_err(|e| anyhow::anyhow!("{}", e.0.of(lang)))?;
     let mut daemon = Daemon { lang, ledger, metrics, board, stages: Stages::default(), signals, control };
-    loop {
-        match daemon.turn(cfg, settings.as_deref(), logs).await? {
-            ControlFlow::Continue(new) => {
-                daemon.ledger.set_policy(new.freshness);
-                cfg = *new;
-            }
-            ControlFlow::Break(()) => break,
-        }
+    while let ControlFlow::Continue(new) = daemon.turn(cfg, settings.as_deref(), logs).await? {
+        daemon.ledger.set_policy(new.freshness);
+        cfg = *new;
     }
     daemon.control.drain().await;
     tracing::info!(target: "beian", "stopped");

@@ -148,7 +148,7 @@ impl Outbox for Ledger {
 
     fn take_sequence(&self) -> Result<u64, OutboxError> {
         let mut inner = self.lock();
-        match inner.store.write(|t| next_sequence(t)) {
+        match inner.store.write(next_sequence) {
             0 => Err(OutboxError("no sequence could be taken".to_owned())),
             n => Ok(n),
         }
