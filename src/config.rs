@@ -194,8 +194,28 @@ pub struct Serve {
 pub struct Hub {
     /// Base URL.
     pub url: Option<url::Url>,
-    /// A certificate authority to trust beside the system's.
+    /// The certificate authority to trust for it, instead of the system's.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Hub {
+    /// Whether this address can be a hub's: TLS beyond loopback, and no
+    /// credentials, since the agent signs its calls and shows the address.
+    pub fn check_url(url: &url::Url) -> Result<(), Text> {
+        if url.scheme() != "https" && !(url.scheme() == "http" && registry::is_loopback(url)) {
+            return Err(Text::new(
+                "only https:// is used beyond loopback, so that nobody reads or changes reports on the way",
+                "本机以外只能用 https://，以免上报内容在途中被窃取或篡改",
+            ));
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+            return Err(Text::new(
+                "the address alone: no user, password or query belongs there",
+                "只写地址，不要带用户名、密码或查询参数",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// All settings, checked.

@@ -13,3 +13,7 @@ pub mod signature;
 
 pub use identity::{Enrolment, HubSettings, Identity};
 pub use receipt::Receipt;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests;

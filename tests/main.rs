@@ -14,6 +14,7 @@ mod differential;
 mod dns;
 mod doctor;
 mod e2e;
+mod enrol;
 mod flow;
 mod harness;
 mod packaging;

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Text};
+use crate::config::{Config, Exempt, Negative, Registry, Text};
 use crate::facts::Agent;
 use crate::ledger::Ledger;
 use crate::resolve::OwnAddresses;
@@ -19,7 +19,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::event::{HubCalled, HubOutcome};
 use crate::uplink::enrol::{self, Request};
 use crate::uplink::identity::{fingerprint, own_certificate};
-use crate::uplink::push::{Called, Courier, Observer, Pace};
+use crate::uplink::push::{Called, Courier, Observer, Pace, Waiting};
 use crate::uplink::serve::{self, Delivery, HubState, Settings};
 use crate::uplink::{Enrolment, Identity};
 
@@ -114,9 +114,20 @@ impl Hub {
         self.enrolment().map_or_else(Vec::new, |e| e.settings.addresses.clone())
     }
 
-    /// CDN suffixes that the hub knows beside the local ones.
-    pub(super) fn cdn_suffixes(&self) -> Vec<String> {
-        self.enrolment().map_or_else(Vec::new, |e| e.settings.cdn_suffixes.clone())
+    /// Puts what the hub knows behind the local settings, which win.
+    pub(super) fn add_to(&self, cfg: &mut Config) {
+        let Some(settings) = self.enrolment().map(|e| &e.settings) else { return };
+        cfg.cdn_suffixes.extend(settings.cdn_suffixes.iter().cloned());
+        cfg.exempt.extend(settings.exemptions.iter().map(|e| Exempt {
+            name: e.name.clone(),
+            by: e.by.clone(),
+            why: e.why.clone(),
+            until: e.until.as_deref().and_then(|u| u.parse().ok()),
+        }));
+        let lacks = |r: &&mut Registry| r.canary.is_empty() && r.negative == Negative::Ambiguous;
+        for registry in cfg.registries.iter_mut().filter(lacks) {
+            registry.canary.clone_from(&settings.canaries);
+        }
     }
 
     /// Starts to deliver; enrols first where it has to, and a token is there.
@@ -311,12 +322,14 @@ impl Observer for Watcher {
                 state.last_error = called.error;
             }
             state.next_try = called.next_try;
-            state.skew_ms = called.skew_ms.or(state.skew_ms);
+            // The status says how far this server is ahead, not the hub.
+            state.skew_ms = called.skew_ms.map(|ms| -ms).or(state.skew_ms);
         }
     }
 
-    fn depth(&self) -> u64 {
-        self.ledger.health().untold
+    fn waiting(&self) -> Waiting {
+        let health = self.ledger.health();
+        Waiting { untold: health.untold, oldest: health.oldest }
     }
 
     fn alive(&self, within: Duration) {

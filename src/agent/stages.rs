@@ -130,8 +130,7 @@ impl Daemon {
         }
         let mut hub = Hub::open(&cfg, &self.ledger, &self.board, &self.metrics, self.stages.stage("courier"))
             .map_err(|e| anyhow::anyhow!("{}", e.of(lang)))?;
-        // What the hub knows beside the local settings.
-        cfg.cdn_suffixes.extend(hub.cdn_suffixes());
+        hub.add_to(&mut cfg);
         let cfg = Arc::new(cfg);
         let polling =
             match hub::polling(&cfg, hub.enrolled()).map_err(|e| anyhow::anyhow!("{}", e.of(lang)))? {

@@ -267,7 +267,10 @@ impl Raw {
             url: match self.hub.url.as_deref() {
                 None | Some("") => None,
                 Some(u) => {
-                    Some(url::Url::parse(u).map_err(|e| origins.blame("hub", "url", foreign::url_text(e)))?)
+                    let blame = |what| origins.blame("hub", "url", what);
+                    let url = url::Url::parse(u).map_err(|e| blame(foreign::url_text(e)))?;
+                    Hub::check_url(&url).map_err(blame)?;
+                    Some(url)
                 }
             },
             ca_file: self.hub.ca_file.clone(),

@@ -16,12 +16,8 @@ const ANSWER_MOST: usize = 64 << 10;
 /// ca_file` alone where that is set; plain HTTP to loopback only.
 pub(super) fn client(hub: &Hub, url: &url::Url, timeout: Duration) -> Result<Client, Text> {
     install_crypto();
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(url)) {
-        return Err(Text::new(
-            "[hub] url: only https:// is used beyond loopback, so that nobody reads or changes reports on the way",
-            "[hub] url：本机以外只能用 https://，以免上报内容在途中被窃取或篡改",
-        ));
-    }
+    Hub::check_url(url)
+        .map_err(|t| Text::new(format!("the hub's address: {}", t.en), format!("中心的地址：{}", t.zh)))?;
     let mut builder = Client::builder()
         .user_agent(concat!("beian-agent/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
@@ -49,15 +45,6 @@ pub(super) fn client(hub: &Hub, url: &url::Url, timeout: Duration) -> Result<Cli
     builder.build().map_err(|e| {
         Text::new(format!("[hub]: the HTTP client cannot be built: {e}"), format!("[hub]：无法建立连接：{e}"))
     })
-}
-
-fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 /// An address below the hub's.

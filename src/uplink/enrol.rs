@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Hub, Text};
@@ -13,8 +13,8 @@ use super::client;
 use super::identity::{Enrolment, HubSettings, Identity, credential};
 use super::problem::Problem;
 
-/// What is sent.
-#[derive(Debug, Serialize, Deserialize)]
+/// What is sent. No `Debug`: the token is a secret.
+#[derive(Serialize, Deserialize)]
 pub struct Request {
     /// The token of the provider.
     pub token: String,
@@ -33,8 +33,8 @@ pub struct Request {
     pub addresses: Vec<IpAddr>,
 }
 
-/// What comes back.
-#[derive(Debug, Serialize, Deserialize)]
+/// What comes back. No `Debug`: the token is a secret.
+#[derive(Serialize, Deserialize)]
 pub struct Response {
     /// The agent's id.
     pub agent_id: String,
@@ -120,15 +120,18 @@ pub async fn enrol(
         quarantined: answer.quarantined,
         settings: answer.settings.bounded(),
     };
+    let token = enrolment.polling_token.expose_secret();
     let usable = enrolment.receipt_public_key().is_some()
+        && (16..=512).contains(&token.len())
+        && token.bytes().all(|b| b.is_ascii_graphic())
         && !enrolment.agent_id.is_empty()
         && enrolment.agent_id.len() <= 128
         && enrolment.agent_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if !usable {
         return Err((
             Text::new(
-                "the hub's answer has no usable id or receipt key",
-                "中心的答复里没有可用的编号或回执公钥",
+                "the hub's answer has no usable id, receipt key or polling token",
+                "中心的答复里没有可用的编号、回执公钥或轮询令牌",
             ),
             true,
         ));

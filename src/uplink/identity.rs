@@ -16,6 +16,9 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::facts::ExemptedBy;
+use crate::names::{apex, to_ascii};
+
 use super::serve::Pair;
 
 /// Longest file of ours that is read.
@@ -49,8 +52,10 @@ impl Identity {
                     "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
                     BASE64.encode(pkcs8.as_ref())
                 );
-                write(&path, pem.as_bytes())?;
-                Identity::of_pem(&pem)
+                // Another process (enrol beside the daemon) may make one at
+                // the same moment: whoever was first has made the key.
+                write_new(&path, pem.as_bytes())?;
+                Identity::of_pem(&read(&path)?)
             }
             Err(e) => Err(e),
         }
@@ -89,6 +94,10 @@ pub struct HubSettings {
     pub addresses: Vec<IpAddr>,
     /// CDN suffixes beside the local ones.
     pub cdn_suffixes: Vec<String>,
+    /// Names that the provider exempts, beside the local ones.
+    pub exemptions: Vec<ExemptedBy>,
+    /// Domains known to be filed, for registries without a canary of their own.
+    pub canaries: Vec<String>,
 }
 
 impl Default for HubSettings {
@@ -99,6 +108,8 @@ impl Default for HubSettings {
             splay: 15,
             addresses: Vec::new(),
             cdn_suffixes: Vec::new(),
+            exemptions: Vec::new(),
+            canaries: Vec::new(),
         }
     }
 }
@@ -107,13 +118,27 @@ impl HubSettings {
     /// Within sane bounds, whatever was sent.
     pub fn bounded(mut self) -> HubSettings {
         self.report_interval = self.report_interval.clamp(60, 86_400);
-        self.heartbeat_interval = self.heartbeat_interval.clamp(30, 86_400);
+        self.heartbeat_interval = self.heartbeat_interval.clamp(60, 86_400);
         self.splay = self.splay.min(3600);
         self.addresses.truncate(64);
-        self.cdn_suffixes.retain(|s| {
-            !s.trim_matches('.').is_empty() && crate::names::to_ascii(s.trim_matches('.')).is_some()
-        });
+        // A whole top-level domain (`cn`) would make every name fronted or exempt.
+        let named = |s: &str| {
+            let s = s.trim_matches('.');
+            s.contains('.') && to_ascii(s).is_some_and(|a| apex(&a).is_some())
+        };
+        self.cdn_suffixes.retain(|s| named(s));
         self.cdn_suffixes.truncate(256);
+        let short = |s: &str| !s.trim().is_empty() && s.len() <= 500;
+        self.exemptions.retain(|e| {
+            let until = e.until.as_deref();
+            named(&e.name)
+                && short(&e.by)
+                && short(&e.why)
+                && until.is_none_or(|u| u.parse::<jiff::civil::Date>().is_ok())
+        });
+        self.exemptions.truncate(1000);
+        self.canaries.retain(|s| named(s));
+        self.canaries.truncate(16);
         self
     }
 
@@ -204,7 +229,7 @@ pub fn own_certificate(state_dir: &Path) -> io::Result<Pair> {
         return Ok(pair);
     }
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let names = vec![if crate::names::to_ascii(&host).is_some() { host } else { "beian-agent".to_owned() }];
+    let names = vec![if to_ascii(&host).is_some() { host } else { "beian-agent".to_owned() }];
     let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
     write(&pair.key, made.signing_key.serialize_pem().as_bytes())?;
     write(&pair.cert, made.cert.pem().as_bytes())?;
@@ -243,16 +268,32 @@ fn read(path: &Path) -> io::Result<String> {
 
 /// Whole or not at all, and for the owner alone.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension(format!("{}.new", std::process::id()));
-    let _ = std::fs::remove_file(&new);
+    beside(path, bytes, |new| std::fs::rename(new, path))
+}
+
+/// The same, but what is there already stays.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    beside(path, bytes, |new| match std::fs::hard_link(new, path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    })
+}
+
+fn beside(path: &Path, bytes: &[u8], put: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let new = path.with_extension(format!("{}.{:08x}.new", std::process::id(), rand::random::<u32>()));
     let result = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&new, path)
+        put(&new)
     })();
-    if result.is_err() {
-        let _ = std::fs::remove_file(&new);
+    // Renamed away where all went well, but not where it was linked.
+    let _ = std::fs::remove_file(&new);
+    result?;
+    // The name itself is on disk only now: the hub knows this key from the next
+    // moment on, and a power cut must not take it back.
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
     }
-    result
 }

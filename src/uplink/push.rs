@@ -8,7 +8,7 @@
 //! | 2xx with the hub's receipt | done |
 //! | 409 `sequence_rollback` | go on above what the hub has |
 //! | 401 with a type of the hub's | keep everything, try slowly: enrol anew |
-//! | 413 | split |
+//! | 413 | split; what is small already: a dead letter if the hub said so, else back off |
 //! | 429, 503 | as long as Retry-After says |
 //! | any other 4xx with a type of the hub's | a dead letter, and a loss |
 //! | anything else: a proxy's 403 or 404, pages, 5xx, silence | back off |
@@ -45,6 +45,8 @@ pub struct Pace {
     pub wait_max: Duration,
     /// One call, connect to last byte.
     pub timeout: Duration,
+    /// Where the outbox cannot be used (a full disk), it is asked again.
+    pub outbox: Duration,
     /// What is under way when the daemon ends may take so long.
     pub grace: Duration,
 }
@@ -57,6 +59,7 @@ impl Default for Pace {
             back_off_max: Duration::from_secs(15 * 60),
             wait_max: Duration::from_secs(3600),
             timeout: client::TIMEOUT,
+            outbox: Duration::from_secs(30),
             grace: Duration::from_secs(5),
         }
     }
@@ -79,12 +82,21 @@ pub struct Called {
     pub skew_ms: Option<i64>,
 }
 
+/// What the hub has not been told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Transitions, and reports.
+    pub untold: u64,
+    /// When the oldest of them came about.
+    pub oldest: Option<Timestamp>,
+}
+
 /// Told of every call; and asked what a heartbeat says.
 pub trait Observer: Send + Sync + 'static {
     /// One call ended.
     fn called(&self, called: Called);
-    /// Transitions that wait.
-    fn depth(&self) -> u64;
+    /// What waits; may block on the disk.
+    fn waiting(&self) -> Waiting;
     /// The courier is alive, and will be heard of within this time.
     fn alive(&self, within: Duration);
 }
@@ -112,6 +124,10 @@ enum Next {
     Wait(HubOutcome, String, Duration),
 }
 
+/// Above it no hub can be: every JSON reader knows integers so far, and counting
+/// on from there must not end.
+const SEQUENCE_MOST: u64 = 1 << 53;
+
 /// Changes of a report in a row (split, rolled back) that are made without a
 /// pause.
 const AGAIN_MOST: u32 = 16;
@@ -137,7 +153,8 @@ impl Courier {
         Ok(Courier { enrolment, receipt_key, identity, client, outbox, nudge, observer, pace })
     }
 
-    /// Delivers until `stop` turns true.
+    /// Delivers until `stop` turns true. The first snapshot after a start
+    /// waits for a random point of the splay; a change waits for nothing.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let settings = self.enrolment.settings.clone();
         let splay = Duration::from_secs(settings.splay).mul_f64(rand::random::<f64>());
@@ -145,6 +162,7 @@ impl Courier {
         let mut snapshot_at = start + splay;
         let mut heartbeat_at = start + splay + jitter(settings.heartbeat_every());
         let mut hold = start + splay;
+        let mut splaying = true;
         let (mut failures, mut again) = (0_u32, 0_u32);
         loop {
             self.observer.alive(self.pace.timeout + Duration::from_secs(90));
@@ -156,6 +174,7 @@ impl Courier {
                 match sent {
                     Ok(None) => {}
                     Ok(Some((sequence, next, skew))) => {
+                        splaying = false;
                         let pause = self.after(&next, &mut failures, &mut again);
                         self.tell(sequence, true, &next, pause, skew);
                         if matches!(next, Next::Done) {
@@ -167,7 +186,8 @@ impl Courier {
                     Err(e) => {
                         // The ledger says so itself; the disk may work later.
                         tracing::debug!(error = %e, "outbox");
-                        hold = Instant::now() + Duration::from_secs(30);
+                        splaying = false;
+                        hold = Instant::now() + self.pace.outbox;
                     }
                 }
                 if Instant::now() >= heartbeat_at && Instant::now() >= hold {
@@ -186,7 +206,12 @@ impl Courier {
             let wake = wake.min(Instant::now() + Duration::from_secs(60));
             tokio::select! {
                 () = sleep_until(wake) => {}
-                () = self.nudge.notified() => sleep(self.pace.debounce).await,
+                () = self.nudge.notified() => {
+                    sleep(self.pace.debounce).await;
+                    if splaying {
+                        hold = Instant::now();
+                    }
+                }
                 () = stopped(&mut stop) => return,
             }
         }
@@ -220,14 +245,19 @@ impl Courier {
                 None
             }
             Next::Again(..) | Next::BackOff(..) => {
-                let cap = self.pace.back_off_min.saturating_mul(1 << (*failures).min(20));
+                // Twice the least from the first time on: not everyone at once.
+                let cap = self.pace.back_off_min.saturating_mul(2 << (*failures).min(20));
                 *failures = failures.saturating_add(1);
                 *again = 0;
                 let cap = cap.min(self.pace.back_off_max);
                 let range = cap.saturating_sub(self.pace.back_off_min);
                 Some(self.pace.back_off_min + range.mul_f64(rand::random()))
             }
-            Next::Wait(_, _, time) => Some((*time).clamp(self.pace.back_off_min, self.pace.wait_max)),
+            Next::Wait(_, _, time) => {
+                // A hub tells everyone the same; a little later is obeyed too.
+                let time = (*time).clamp(self.pace.back_off_min, self.pace.wait_max);
+                Some(time.mul_f64(1.0 + 0.1 * rand::random::<f64>()))
+            }
         }
     }
 
@@ -268,13 +298,18 @@ impl Courier {
             }
             Ok(said) if said.status == 413 => match self.blocking(move |o| o.split(sequence)).await {
                 Ok(()) => Next::Again(HubOutcome::Refused, "too large; it is split".to_owned()),
+                // A proxy's limit may be lifted tomorrow; nothing is given up for it.
+                Err(_) if Problem::read(said.content_type.as_deref(), &said.body).is_none() => {
+                    let why = "something before the hub finds even the smallest report too large";
+                    Next::BackOff(HubOutcome::Malformed, why.to_owned())
+                }
                 Err(_) => {
                     let why = "too large, and it cannot be split further";
                     self.blocking(move |o| o.dead_letter(sequence, why)).await?;
                     Next::Again(HubOutcome::Refused, why.to_owned())
                 }
             },
-            Ok(said) => match self.not_taken(&said).await? {
+            Ok(said) => match self.not_taken(&said, sequence).await? {
                 Refused::Other(next) => next,
                 Refused::ForGood(word) => {
                     self.blocking(move |o| o.dead_letter(sequence, word)).await?;
@@ -288,11 +323,14 @@ impl Courier {
     /// That this agent lives, and what waits.
     async fn heartbeat(&self) -> Result<(u64, Next, Option<i64>), OutboxError> {
         let sequence = self.blocking(|o| o.take_sequence()).await?;
+        let observer = self.observer.clone();
+        let waiting = tokio::task::spawn_blocking(move || observer.waiting()).await.unwrap_or_default();
         let body = serde_json::json!({
             "sequence": sequence,
             "at": Timestamp::now(),
             "version": env!("CARGO_PKG_VERSION"),
-            "outbox": self.observer.depth(),
+            "outbox": waiting.untold,
+            "oldest_untold": waiting.oldest,
         });
         let path = format!("/v1/agents/{}/heartbeat", self.enrolment.agent_id);
         let said = self.post(&path, sequence, body.to_string().into_bytes(), "").await;
@@ -300,7 +338,7 @@ impl Courier {
         let next = match said {
             Err(why) => Next::BackOff(HubOutcome::Unreachable, why),
             Ok(said) if (200..300).contains(&said.status) => Next::Done,
-            Ok(said) => match self.not_taken(&said).await? {
+            Ok(said) => match self.not_taken(&said, sequence).await? {
                 Refused::Other(next) => next,
                 // A heartbeat is not kept: the next one says more.
                 Refused::ForGood(word) => Next::BackOff(HubOutcome::Refused, format!("refused: {word}")),
@@ -310,13 +348,17 @@ impl Courier {
     }
 
     /// Answers that mean the same for reports and heartbeats.
-    async fn not_taken(&self, said: &Said) -> Result<Refused, OutboxError> {
+    async fn not_taken(&self, said: &Said, sequence: u64) -> Result<Refused, OutboxError> {
         let problem = Problem::read(said.content_type.as_deref(), &said.body);
         let word = problem.as_ref().map(|(_, word)| *word);
         let status = said.status;
         Ok(Refused::Other(match (status, word) {
             (409, Some("sequence_rollback")) => {
                 let highest = problem.and_then(|(p, _)| p.highest).unwrap_or(0);
+                if highest < sequence || highest > SEQUENCE_MOST {
+                    let why = format!("a sequence_rollback that makes no sense: {highest} for {sequence}");
+                    return Ok(Refused::Other(Next::BackOff(HubOutcome::Malformed, why)));
+                }
                 self.blocking(move |o| o.rolled_back(highest)).await?;
                 let why = format!(
                     "the hub has sequence {highest} already: this server was restored; going on above it"

@@ -266,7 +266,7 @@ fn client(ca_file: Option<&Path>) -> Result<reqwest::Client, Box<Point>> {
         let pem = std::fs::read(path).map_err(|e| broken(io_text(&e)))?;
         let no_pem = |_| broken(Text::new("it holds no certificate", "里面没有证书"));
         let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(no_pem)?;
-        builder = builder.tls_certs_merge(certificates);
+        builder = builder.tls_certs_only(certificates);
     }
     builder.build().map_err(|_| broken(Text::new("no TLS client can be made with it", "无法用它建立 TLS")))
 }
