@@ -228,6 +228,6 @@ pub fn named(ledger: &Ledger, typed: &str) -> Option<Named> {
         rows.extend(ledger.row(&name));
         history.extend(ledger.history(&name));
     }
-    history.sort_by(|a, b| b.at.cmp(&a.at));
+    history.sort_by_key(|t: &crate::facts::Transition| std::cmp::Reverse(t.at));
     (!rows.is_empty() || !history.is_empty()).then(|| Named::new(rows, history))
 }

@@ -106,14 +106,9 @@ async fn live(life: Life, metrics: Arc<Metrics>, logs: &Logs) -> anyhow::Result<
         .await
         .map_err(|e| anyhow::anyhow!("{}", e.0.of(lang)))?;
     let mut daemon = Daemon { lang, ledger, metrics, board, stages: Stages::default(), signals, control };
-    loop {
-        match daemon.turn(cfg, settings.as_deref(), logs).await? {
-            ControlFlow::Continue(new) => {
-                daemon.ledger.set_policy(new.freshness);
-                cfg = *new;
-            }
-            ControlFlow::Break(()) => break,
-        }
+    while let ControlFlow::Continue(new) = daemon.turn(cfg, settings.as_deref(), logs).await? {
+        daemon.ledger.set_policy(new.freshness);
+        cfg = *new;
     }
     daemon.control.drain().await;
     tracing::info!(target: "beian", "stopped");
@@ -322,6 +317,9 @@ impl Daemon {
             self.lang.pick("监视变更", "watching").clone_into(&mut notes.doing);
         }
         self.transitions(&done.applied.transitions, nudge);
+        if done.applied.new + done.applied.moved + done.applied.gone > 0 {
+            nudge.courier.notify_one();
+        }
         nudge.names.notify_one();
         nudge.filings.notify_one();
         self.board.set_ready(true);

@@ -74,7 +74,7 @@ impl Outbox for Ledger {
         let anything = snapshot
             || inner
                 .store
-                .read(|t| Ok(t.untold_len()? > 0 || !t.losses()?.is_empty()))
+                .read(|t| Ok(t.untold_len()? > 0 || !t.losses()?.is_empty() || state_to_tell(t)?))
                 .map_err(|e| fault(&e))?;
         if !anything {
             return Ok(None);
@@ -148,11 +148,19 @@ impl Outbox for Ledger {
 
     fn take_sequence(&self) -> Result<u64, OutboxError> {
         let mut inner = self.lock();
-        match inner.store.write(|t| next_sequence(t)) {
+        match inner.store.write(next_sequence) {
             0 => Err(OutboxError("no sequence could be taken".to_owned())),
             n => Ok(n),
         }
     }
+}
+
+/// The state differs from what was last told, and every name was asked for
+/// once: a report full of questions says nothing.
+fn state_to_tell(t: &mut Txn<'_>) -> Result<bool, Fault> {
+    let changed: bool = t.meta("untold_state")?.unwrap_or(false);
+    let asked = |next: Option<Timestamp>| next.is_none_or(|due| due > Timestamp::UNIX_EPOCH);
+    Ok(changed && asked(t.next_due(super::store::DUE_NAMES)?) && asked(t.next_due(super::store::DUE_FACTS)?))
 }
 
 fn fault(e: &Fault) -> OutboxError {
@@ -174,6 +182,7 @@ fn next_sequence(t: &mut Txn<'_>) -> Result<u64, Fault> {
 
 /// Seals one report, or all its parts.
 fn seal(t: &mut Txn<'_>, agent: &crate::facts::Agent, summary: crate::facts::Summary) -> Result<(), Fault> {
+    t.put_meta("untold_state", &false)?;
     let mut untold: Vec<(u64, Transition)> = t.untold_from(0)?;
     untold.truncate(TRANSITIONS_MOST);
     for (_, transition) in &mut untold {

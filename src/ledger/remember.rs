@@ -178,7 +178,7 @@ impl Kept {
         }
         self.dns.failures = self.dns.failures.saturating_add(1);
         self.dns.due = now + backoff(self.dns.failures, policy);
-        if !self.dns.confirmed.is_some_and(|t| age(t, now) < EXPOSURE_MOST) {
+        if self.dns.confirmed.is_none_or(|t| age(t, now) >= EXPOSURE_MOST) {
             self.dns.confirmed = None;
             self.row.exposure = Some(new);
         }

@@ -108,6 +108,11 @@ impl Ledger {
                 problems: scan.problems.clone(),
             };
             t.put_meta("scan", &meta)?;
+            if out.new + out.moved + out.gone + out.findings.len() + out.problems.len() > 0 {
+                // Not every change is a transition; the hub's picture is to be
+                // that of now all the same.
+                t.put_meta("untold_state", &true)?;
+            }
             Ok(out)
         });
         inner.summary = summary;

@@ -187,7 +187,7 @@ impl Store {
             Ok(t) => t,
             Err(fault) if self.memory.is_none() => {
                 tracing::error!(%fault, "the ledger cannot be written; it is kept in memory meanwhile");
-                self.to_memory(fault.to_string());
+                self.move_to_memory(fault.to_string());
                 commit(&self.db, &mut f).unwrap_or_else(|fault| {
                     tracing::error!(%fault, "the ledger in memory failed");
                     T::default()
@@ -201,7 +201,7 @@ impl Store {
     }
 
     /// Goes on in memory, with all that the file still gives.
-    fn to_memory(&mut self, why: String) {
+    fn move_to_memory(&mut self, why: String) {
         let fresh = memory();
         // After an I/O error redb refuses everything until it is opened anew.
         let failed = std::mem::replace(&mut self.db, memory());
@@ -217,7 +217,7 @@ impl Store {
 
     /// Back to the disk, if that works again: everything is written to a new
     /// file, which takes the old one's place.
-    fn to_disk(&mut self) -> Result<(), Fault> {
+    fn move_to_disk(&mut self) -> Result<(), Fault> {
         let new = self.path.with_extension("redb.new");
         let _ = std::fs::remove_file(&new);
         let result = (|| {
@@ -259,7 +259,7 @@ impl Store {
                 return;
             }
             self.tried_disk = now;
-            if let Err(fault) = self.to_disk() {
+            if let Err(fault) = self.move_to_disk() {
                 tracing::debug!(%fault, "the ledger stays in memory");
             }
         }

@@ -416,6 +416,46 @@ fn a_file_that_is_no_ledger_is_set_aside_and_said_so() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
+/// A ledger of format 1 as it was written: every later version reads it.
+/// `BEIAN_WRITE_FIXTURE=1` writes it anew, which only a new format may need.
+#[test]
+fn a_ledger_of_format_1_is_read() {
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ledger/v1.redb");
+    if std::env::var_os("BEIAN_WRITE_FIXTURE").is_some() {
+        let c = Case::new();
+        c.ledger.apply_scan(scan(&["a.cn", "b.cn", "gone.cn"], t0()));
+        c.here("a.cn", t0());
+        c.says("a.cn", FilingState::NotFiled, AccessState::Unknown, t0());
+        c.ledger.next(false).unwrap();
+        c.ledger.apply_scan(scan(&["a.cn", "b.cn"], at(1)));
+        let Case { dir, ledger } = c;
+        drop(ledger);
+        std::fs::copy(dir.path().join("ledger.redb"), &fixture).unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(&fixture, dir.path().join("ledger.redb")).unwrap();
+    let ledger = Ledger::open(dir.path(), policy()).unwrap();
+    assert!(ledger.losses().is_empty(), "{:?}", ledger.losses());
+    assert_eq!((ledger.summary().violation, ledger.summary().unconfirmed), (1, 1));
+    let row = ledger.row("a.cn").unwrap();
+    assert_eq!((row.verdict, row.first_seen, row.exposed_since), (Verdict::Violation, t0(), Some(t0())));
+    assert!(row.connected_before_filing);
+    assert_eq!(ledger.history("a.cn").len(), 1);
+    assert_eq!(ledger.due_filings(at(2), 10), [["b.cn"]]);
+    let sealed = ledger.next(false).unwrap().unwrap();
+    assert_eq!((sealed.sequence, report(&sealed.body).transitions.len()), (1, 1));
+    assert_eq!(ledger.meta().scanned_at, at(1));
+}
+
+/// A newer version's file is not ours to change.
+#[test]
+fn a_ledger_of_a_newer_format_is_set_aside() {
+    let c = Case::new();
+    c.ledger.lock().store.write(|t| t.put_meta("version", &99_u32));
+    let c = c.reopen();
+    assert_eq!(c.ledger.losses()[0].kind, LossKind::LedgerSetAside);
+}
+
 #[test]
 fn a_ledger_that_is_open_is_left_alone() {
     let c = Case::new();

@@ -105,7 +105,12 @@ impl Machine {
             self.path("filings.csv"),
             self.more,
         );
-        std::fs::write(&path, text).unwrap();
+        // Whole or not at all: a daemon may be reading it.
+        if std::fs::read_to_string(&path).ok().as_deref() != Some(&text) {
+            let new = self.path("agent.new");
+            std::fs::write(&new, text).unwrap();
+            std::fs::rename(new, &path).unwrap();
+        }
         path
     }
 
@@ -124,6 +129,10 @@ impl Machine {
 
     /// Starts the daemon; its log goes to `log` in the machine's folder.
     pub fn start(&self) -> Daemon {
+        // What one that is dead has said does not count.
+        self.notify.set_nonblocking(true).unwrap();
+        while self.notify.recv(&mut [0; 4096]).is_ok() {}
+        self.notify.set_nonblocking(false).unwrap();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let child = self.command(&["run"]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Daemon { child }
