@@ -42,6 +42,9 @@ fn hub(status: u16, media: &'static str, body: &'static str) -> (String, JoinHan
     (url, thread)
 }
 
+/// Arguments, environment, standard input.
+type Way<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 struct Call<'a> {
     dir: &'a Path,
     args: Vec<&'a str>,
@@ -78,7 +81,7 @@ fn the_token_comes_by_standard_input_file_environment_or_credential() {
     std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
     std::fs::write(t.path().join("enrol-token"), TOKEN).unwrap();
     let (file, credentials) = (file.to_str().unwrap(), t.path().to_str().unwrap());
-    let ways: [(&[&str], &[(&str, &str)], &str); 4] = [
+    let ways: [Way<'_>; 4] = [
         (&["--token-file", "-"], &[], "GEHEIM-TOKEN-0123456789\n"),
         (&["--token-file", file], &[], ""),
         (&[], &[("BEIAN_ENROL_TOKEN", TOKEN)], ""),
