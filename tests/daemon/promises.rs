@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::machine::{Machine, soon};
+use super::machine::{HERE, Machine, soon};
+use crate::harness::dns::Lead;
 use crate::harness::hub::{Hub, Mood};
 
 const TOKEN: &str = "token-of-the-tests";
@@ -306,4 +307,64 @@ fn promise_4_nothing_is_written_outside_the_state_folder() {
         let mode = e.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{:?}", e.file_name());
     }
+}
+
+/// A hub's bad days, and those of what stands before it: everything is told in
+/// the end, once. Each answer alone is tested in `uplink`.
+#[test]
+fn promise_1_bad_days_of_a_hub_lose_nothing() {
+    let (m, hub) = with_hub();
+    m.site("s0", "www.example-0.cn");
+    let _daemon = m.ready();
+    let violated = |n: usize| last(&hub, &format!("www.example-{n}.cn")) == verdict("violation");
+    soon("the first", Duration::from_secs(10), || violated(0).then_some(()));
+    let moods = [
+        Mood::Status(500),
+        Mood::Later(429, 1),
+        Mood::Garbage,
+        Mood::Page(403),
+        Mood::Page(404),
+        Mood::Slow(Duration::from_secs(2)),
+        Mood::Lost,
+    ];
+    for (i, mood) in moods.into_iter().enumerate() {
+        hub.mood(mood);
+        m.site(&format!("s{}", i + 1), &format!("www.example-{}.cn", i + 1));
+        std::thread::sleep(Duration::from_millis(1500));
+    }
+    let calls = *hub.shared.calls.lock().unwrap();
+    hub.mood(Mood::Good);
+    soon("all", Duration::from_secs(120), || (0..=7).all(violated).then_some(()));
+    assert!(calls >= 3, "it was tried meanwhile: {calls}");
+    assert_eq!(hub.told().len(), 8, "each once: {:?}", hub.told());
+    let stored = hub.shared.stored.lock().unwrap();
+    let sequences: Vec<u64> = stored.keys().map(|(_, s)| *s).collect();
+    assert!(sequences.is_sorted());
+}
+
+/// Promise 2 through the daemon: a resolver that fails, or says that there is
+/// no such name.
+#[test]
+fn promise_2_a_resolver_that_fails_makes_no_verdict() {
+    let mut m = Machine::new();
+    m.more = "[serve]\nlisten = \"\"\n".to_owned();
+    m.dns.now(|name| match name {
+        n if n.starts_with("silent") => Lead::Silence,
+        n if n.starts_with("servfail") => Lead::ServFail,
+        n if n.starts_with("none") => Lead::NxDomain,
+        _ => Lead::To(HERE),
+    });
+    for name in ["silent", "servfail", "none", "here"] {
+        m.site(name, &format!("{name}.example-{name}.cn"));
+    }
+    let _daemon = m.ready();
+    let status = soon("all verdicts", Duration::from_secs(20), || {
+        m.status().filter(|s| s["summary"]["violation"] == 1 && s["summary"]["dormant"] == 1)
+    });
+    assert_eq!(status["summary"]["unconfirmed"], 2, "{status}");
+    let out =
+        m.command(&["explain", "--from-ledger", "servfail.example-servfail.cn", "--format", "json"]).output();
+    let row: Value = serde_json::from_slice(&out.unwrap().stdout).unwrap();
+    assert_eq!(row["rows"][0]["reason"], "exposure_unknown", "{row}");
+    assert_eq!(row["rows"][0]["exposure"]["why"], "servfail");
 }

@@ -2,7 +2,7 @@
 //! by the table, everything else with no data.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +19,6 @@ type Table = Arc<Mutex<Box<dyn Fn(&str) -> Lead + Send>>>;
 
 pub struct Dns {
     pub at: SocketAddr,
-    pub asked: Arc<AtomicU64>,
     table: Table,
     stop: Arc<AtomicBool>,
 }
@@ -31,20 +30,18 @@ impl Dns {
         socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let at = socket.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::new(AtomicU64::new(0));
         let table: Table = Arc::new(Mutex::new(Box::new(table)));
-        let (s, n, t) = (stop.clone(), asked.clone(), table.clone());
+        let (s, t) = (stop.clone(), table.clone());
         std::thread::spawn(move || {
             let mut buf = [0_u8; 1500];
             while !s.load(Ordering::Relaxed) {
                 let Ok((len, from)) = socket.recv_from(&mut buf) else { continue };
-                n.fetch_add(1, Ordering::Relaxed);
                 if let Some(answer) = answer(&buf[..len], &t) {
                     let _ = socket.send_to(&answer, from);
                 }
             }
         });
-        Dns { at, asked, table, stop }
+        Dns { at, table, stop }
     }
 
     /// Answers otherwise from now on.

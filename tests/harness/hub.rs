@@ -35,12 +35,8 @@ pub enum Mood {
     Slow(Duration),
     /// A proxy's page.
     Page(u16),
-    /// A problem of its own list.
-    Problem(u16, &'static str),
     /// The report is stored, but the answer is lost.
     Lost,
-    /// No report above so many bytes.
-    Small(usize),
 }
 
 pub struct Shared {
@@ -66,7 +62,6 @@ pub struct Shared {
 pub struct Hub {
     pub at: SocketAddr,
     pub shared: Arc<Shared>,
-    stop: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Hub {
@@ -90,20 +85,16 @@ impl Hub {
         let listener = std::net::TcpListener::bind(at).unwrap();
         listener.set_nonblocking(true).unwrap();
         let at = listener.local_addr().unwrap();
-        let (stop, stopped) = tokio::sync::oneshot::channel();
         let theirs = shared.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 let app = Router::new().fallback(handle).with_state(theirs);
-                tokio::select! {
-                    r = axum::serve(listener, app) => r.unwrap(),
-                    _ = stopped => {}
-                }
+                axum::serve(listener, app).await.unwrap();
             });
         });
-        Hub { at, shared, stop }
+        Hub { at, shared }
     }
 
     pub fn url(&self) -> String {
@@ -118,11 +109,6 @@ impl Hub {
     pub fn told(&self) -> Vec<(String, Option<String>)> {
         let all = self.shared.transitions.lock().unwrap();
         all.iter().map(|t| (t.name.clone(), t.to.map(|s| s.verdict.as_str().to_owned()))).collect()
-    }
-
-    /// It goes down; nothing listens any more.
-    pub fn down(self) {
-        let _ = self.stop.send(());
     }
 }
 
@@ -158,8 +144,7 @@ async fn handle(State(hub): State<Arc<Shared>>, request: Request) -> Answer {
             return answer(200, "text/plain", String::new());
         }
         Mood::Page(s) => return answer(s, "text/html", "<html>blocked</html>".to_owned()),
-        Mood::Problem(s, word) => return problem(s, word, json!({})),
-        Mood::Good | Mood::Lost | Mood::Small(_) => {}
+        Mood::Good | Mood::Lost => {}
     }
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
@@ -181,11 +166,6 @@ async fn handle(State(hub): State<Arc<Shared>>, request: Request) -> Answer {
             answer(204, "text/plain", String::new())
         }
         Ok(sequence) => {
-            if let Mood::Small(most) = mood
-                && body.len() > most
-            {
-                return problem(413, "too_large", json!({}));
-            }
             let a = store(&hub, agent, sequence, &body);
             if mood == Mood::Lost { answer(502, "text/html", String::new()) } else { a }
         }
