@@ -159,7 +159,7 @@ async fn handle(State(hub): State<Arc<Shared>>, request: Request) -> Answer {
         return answer(404, "text/plain", String::new());
     };
     match checked(&hub, parts.method.as_str(), &path, agent, &parts.headers, &body) {
-        Err(a) => a,
+        Err(a) => *a,
         Ok(_) if what == "heartbeat" => {
             assert!(body.len() < 300, "{} bytes", body.len());
             *hub.heartbeats.lock().unwrap() += 1;
@@ -197,10 +197,10 @@ fn checked(
     agent: &str,
     headers: &HeaderMap,
     body: &Bytes,
-) -> Result<u64, Answer> {
+) -> Result<u64, Box<Answer>> {
     let header = |n: &str| headers.get(n).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let Some(key) = hub.agents.lock().unwrap().get(agent).cloned() else {
-        return Err(problem(401, "unknown_agent", json!({})));
+        return Err(Box::new(problem(401, "unknown_agent", json!({}))));
     };
     let sequence: u64 = header(signature::SEQUENCE).parse().unwrap_or(0);
     let named = header(signature::AGENT);
@@ -212,10 +212,10 @@ fn checked(
     };
     match signature::verify(&call, &signed, &key) {
         Ok(_) if named == agent => Ok(sequence),
-        Ok(_) => Err(problem(401, "bad_signature", json!({}))),
+        Ok(_) => Err(Box::new(problem(401, "bad_signature", json!({})))),
         Err(e) => {
             hub.refused.lock().unwrap().push(e.to_string());
-            Err(problem(401, "bad_signature", json!({})))
+            Err(Box::new(problem(401, "bad_signature", json!({}))))
         }
     }
 }
@@ -237,7 +237,7 @@ fn store(hub: &Shared, agent: &str, sequence: u64, body: &Bytes) -> Answer {
     assert_eq!(report.sequence, sequence);
     assert_eq!(report.agent.id.as_deref(), Some(agent));
     if hub.print {
-        println!("{text}");
+        std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes()).unwrap();
     }
     for t in &report.transitions {
         if hub.known.lock().unwrap().insert(t.id.clone()) {
