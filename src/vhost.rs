@@ -33,13 +33,7 @@ pub fn read(src: &Source, server: Server, entry: &Entry) -> Scan {
 /// The same, and the same result, but files are opened only where `dirty` or
 /// another state of the configuration may have changed what they say since
 /// `memory` was last used. `dirty` must hold whatever changed since then.
-pub fn read_with(
-    src: &Source,
-    server: Server,
-    entry: &Entry,
-    memory: &mut Memory,
-    dirty: &Dirty,
-) -> Scan {
+pub fn read_with(src: &Source, server: Server, entry: &Entry, memory: &mut Memory, dirty: &Dirty) -> Scan {
     let recall = memory.begin(src, server, entry, dirty);
     match server {
         Server::Nginx => nginx::read_with(src, entry, recall),

@@ -58,6 +58,8 @@ struct Tree {
     fresh: Vec<Option<Place>>,
     /// Few files have to be read.
     few: bool,
+    /// A reading began and has not come to its end.
+    reading: bool,
     reach: Option<Reach>,
 }
 
@@ -84,7 +86,8 @@ impl Memory {
 
     /// A reading begins.
     pub(super) fn begin(&mut self, src: &Source, server: Server, entry: &Entry, dirty: &Dirty) -> Recall<'_> {
-        let same = |t: &Tree| t.server == server && t.entry == *entry && t.limits == *src.limits();
+        let same =
+            |t: &Tree| !t.reading && t.server == server && t.entry == *entry && t.limits == *src.limits();
         let Dirty::Paths(paths) = dirty else {
             self.tree = None;
             return self.recall(src, server, entry);
@@ -115,8 +118,10 @@ impl Memory {
             index: None,
             fresh: Vec::new(),
             few: false,
+            reading: false,
             reach: None,
         });
+        tree.reading = true;
         tree.at = 0;
         tree.index = None;
         tree.fresh = Vec::with_capacity(tree.units.len());
@@ -267,6 +272,7 @@ impl Recall<'_> {
         let t = self.tree;
         t.units = std::mem::take(&mut t.fresh);
         t.units.shrink_to_fit();
+        t.reading = false;
         t.index = None;
         t.store.tidy(&mut t.units);
     }
@@ -344,4 +350,5 @@ impl Noted {
     }
 }
 
-
+#[cfg(test)]
+mod tests;

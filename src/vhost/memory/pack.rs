@@ -42,7 +42,8 @@ impl Packer {
     pub fn text(&mut self, text: &[u8]) {
         if text.len() >= WORTH {
             let again = self.texts.iter().position(|&(at, len)| {
-                len as usize == text.len() && self.out.get(at as usize..at as usize + text.len()) == Some(text)
+                len as usize == text.len()
+                    && self.out.get(at as usize..at as usize + text.len()) == Some(text)
             });
             if let Some(number) = again {
                 return self.num((number as u64) << 1 | 1);

@@ -37,7 +37,8 @@ impl Store {
         }
         let piece = u16::try_from(self.pieces.len() - 1).ok()?;
         let last = self.pieces.last_mut()?;
-        let place = Place { piece, at: u32::try_from(last.len()).ok()?, len: u32::try_from(bytes.len()).ok()? };
+        let place =
+            Place { piece, at: u32::try_from(last.len()).ok()?, len: u32::try_from(bytes.len()).ok()? };
         last.extend_from_slice(bytes);
         Some(place)
     }

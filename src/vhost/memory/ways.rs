@@ -89,7 +89,8 @@ impl Ways {
         let whole = Dirty::Paths(if few { BTreeSet::new() } else { dirty.clone() });
         let covers = |path: &[u8]| match few {
             true => dirty.iter().any(|d| {
-                **d == *b"/" || path.strip_prefix(&**d).is_some_and(|r| r.is_empty() || r.first() == Some(&b'/'))
+                **d == *b"/"
+                    || path.strip_prefix(&**d).is_some_and(|r| r.is_empty() || r.first() == Some(&b'/'))
             }),
             false => whole.covers(path),
         };

@@ -51,7 +51,8 @@ impl Reader<'_> {
         if !self.in_http() {
             return false;
         }
-        let (Some(first), Some(mut memory)) = (first, self.memory.take()) else { return false };
+        let Some(first) = first else { return false };
+        let Some(mut memory) = self.memory.take() else { return false };
         let warm = memory.is_warm(first, self.context(&memory));
         self.memory = Some(memory);
         warm
