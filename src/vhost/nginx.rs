@@ -139,7 +139,8 @@ struct Reader<'a> {
     memory: Option<Recall<'a>>,
     /// The file that may become a unit of the memory.
     capture: Option<Capture>,
-    /// How often anything was changed that other files can see.
+    /// How often anything was changed that other files can see, or was not
+    /// read because of what others had read.
     writes: u64,
 }
 
@@ -306,7 +307,11 @@ impl<'a> Reader<'a> {
             Ok(mut found) => {
                 // More than may still be read is not worth the memory.
                 let left = self.src.limits().files.saturating_sub(self.src.files_read() + self.pending);
-                found.truncate(usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1));
+                let most = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1);
+                if found.len() > most {
+                    found.truncate(most);
+                    self.writes += 1;
+                }
                 self.pending += found.len() as u64;
                 if !self.is_warm(found.first()) {
                     self.src.read_ahead(found.iter().map(Vec::as_slice));
