@@ -6,8 +6,11 @@
 pub mod layouts;
 pub mod watch;
 
+use std::collections::HashMap;
+
 use crate::facts::{Scan, Server};
-use crate::source::{Reach, Source};
+
+use crate::source::{Dirty, Reach, Source};
 use crate::vhost::{self, Entry};
 
 /// Reads every configuration tree under the root, each once.
@@ -79,6 +82,72 @@ pub fn read_tree(src: &Source, server: Server, path: &[u8], args: &[(Server, Str
     src.take_reach();
     let scan = vhost::read(src, server, &Entry { path: path.to_vec(), args: args_of(args, server) });
     (scan, TreeReach { server: Some(server), path: path.to_vec(), reach: src.take_reach() })
+}
+
+/// What is kept between scans, so that one changed file among ten thousand
+/// costs one file. Belongs to whoever scans one root again and again with the
+/// same settings.
+#[derive(Debug, Default)]
+pub struct Memory {
+    trees: HashMap<TreeKey, vhost::Memory>,
+}
+
+impl Memory {
+    /// Trees that are not among these are forgotten.
+    pub fn retain(&mut self, trees: &[TreeKey]) {
+        self.trees.retain(|key, _| trees.contains(key));
+    }
+
+    /// Bytes that this takes, nearly: for tests and benches.
+    pub fn bytes(&self) -> usize {
+        self.trees.iter().map(|((_, path), m)| path.len() + size_of::<vhost::Memory>() + m.bytes()).sum()
+    }
+
+    /// Files that need not be read again as long as nothing changes.
+    pub fn files(&self) -> usize {
+        self.trees.values().map(vhost::Memory::len).sum()
+    }
+}
+
+/// [`scan_reaching`] by what is known from earlier scans: the same result, but
+/// files are opened only where something changed. `dirty` must hold whatever
+/// changed since the memory was last used; [`Dirty::All`] trusts nothing.
+pub fn scan_with(
+    src: &Source,
+    args: &[(Server, String)],
+    memory: &mut Memory,
+    dirty: &Dirty,
+) -> (Scan, Vec<TreeReach>) {
+    src.take_reach();
+    let found = layouts::find(src);
+    let mut reaches = vec![TreeReach { server: SEARCH.0, path: SEARCH.1, reach: src.take_reach() }];
+    memory.retain(&found.iter().map(|(s, p)| (Some(*s), p.clone())).collect::<Vec<_>>());
+    let mut scan = Scan::default();
+    for (server, path) in &found {
+        let (one, reach) = read_tree_with(src, *server, path, args, memory, dirty);
+        scan.extend(one);
+        reaches.push(reach);
+    }
+    (scan, reaches)
+}
+
+/// [`read_tree`] by what is known from earlier scans.
+pub fn read_tree_with(
+    src: &Source,
+    server: Server,
+    path: &[u8],
+    args: &[(Server, String)],
+    memory: &mut Memory,
+    dirty: &Dirty,
+) -> (Scan, TreeReach) {
+    src.next_tree();
+    src.take_reach();
+    let entry = Entry { path: path.to_vec(), args: args_of(args, server) };
+    let kept = memory.trees.entry((Some(server), path.to_vec())).or_default();
+    let scan = vhost::read_with(src, server, &entry, kept, dirty);
+    let reach = src.take_reach();
+    kept.keep_reach(&reach);
+    (scan, TreeReach { server: Some(server), path: path.to_vec(), reach })
 }
 
 /// The start options that were given for a server.

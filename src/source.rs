@@ -8,6 +8,7 @@
 
 mod ahead;
 mod confine;
+mod dirty;
 mod disk;
 mod folders;
 mod glob;
@@ -15,6 +16,7 @@ pub mod privilege;
 mod reach;
 mod secret;
 mod text;
+mod trail;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -31,14 +33,16 @@ use crate::facts::{Problem, ProblemKind};
 
 use ahead::Ahead;
 use disk::Disk;
-use glob::Asked;
+use glob::Asked as InGlob;
 use reach::Recorder;
 
 pub use confine::fold;
+pub use dirty::Dirty;
 pub use folders::{Folders, Look};
 pub use glob::{fnmatch, has_magic};
 pub use reach::{Reach, join};
 pub use text::decode;
+pub use trail::{Asked, Trail, Way};
 
 /// Why a file or folder could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -153,10 +157,12 @@ pub enum Kind {
 pub struct Source {
     disk: Arc<Disk>,
     files: AtomicU64,
+    spared: AtomicU64,
     hasher: RandomState,
     kept: Mutex<Kept>,
     ahead: Mutex<Option<Ahead>>,
     recorder: Option<Mutex<Recorder>>,
+    trail: Mutex<Option<Trail>>,
 }
 
 /// A path, and what stands there.
@@ -191,10 +197,12 @@ impl Source {
         Source {
             disk: Arc::new(Disk::new(root, limits)),
             files: AtomicU64::new(0),
+            spared: AtomicU64::new(0),
             hasher: RandomState::new(),
             kept: Mutex::new(Kept::default()),
             ahead: Mutex::new(None),
             recorder: None,
+            trail: Mutex::new(None),
         }
     }
 
@@ -208,6 +216,11 @@ impl Source {
     /// [`Source::recording`].
     pub fn take_reach(&self) -> Reach {
         self.recorder.as_ref().map(|r| lock(r).take()).unwrap_or_default()
+    }
+
+    /// What an earlier reading reached counts as reached again.
+    pub fn reached_before(&self, reach: Reach) {
+        self.record(|r, _| r.resume(reach));
     }
 
     fn record(&self, what: impl FnOnce(&mut Recorder, &Disk)) {
@@ -225,11 +238,24 @@ impl Source {
     /// include bombs does not hide the sites of the next. The time goes on.
     pub fn next_tree(&self) {
         self.files.store(0, Ordering::Relaxed);
+        self.spared.store(0, Ordering::Relaxed);
     }
 
     /// Files of this tree read so far, repeated reads included.
     pub fn files_read(&self) -> u64 {
         self.files.load(Ordering::Relaxed)
+    }
+
+    /// Counts files of this tree as read that need not be read again: they
+    /// count against `limits.files` like the others.
+    pub fn spare(&self, files: u64) {
+        self.files.fetch_add(files, Ordering::Relaxed);
+        self.spared.fetch_add(files, Ordering::Relaxed);
+    }
+
+    /// Files of this tree that were really opened, or tried to.
+    pub fn files_opened(&self) -> u64 {
+        self.files_read().saturating_sub(self.spared.load(Ordering::Relaxed))
     }
 
     /// Fails once the time for this scan is over; for long loops that read
@@ -241,12 +267,29 @@ impl Source {
     /// Reads one regular file, links followed inside the root.
     pub fn read(&self, path: &[u8]) -> Result<Arc<FileBytes>, SourceError> {
         if self.files.fetch_add(1, Ordering::Relaxed) >= self.limits().files {
+            self.trace(|t| t.unsure = true);
             return Err(SourceError::FileLimit);
         }
-        self.check_time()?;
+        if let Err(e) = self.check_time() {
+            self.trace(|t| t.failed(e));
+            return Err(e);
+        }
         let file = self.read_or_kept(path);
-        self.record(|r, disk| r.file(disk, path, file.as_ref().ok().map(|f| f.link)));
+        let link = file.as_ref().ok().map(|f| f.link);
+        self.record(|r, disk| r.file(disk, path, link));
+        self.trace(|t| {
+            t.add(Asked::File { path: path.into(), link });
+            if let Err(e) = &file {
+                t.failed(*e);
+            }
+        });
         file
+    }
+
+    fn trace(&self, what: impl FnOnce(&mut Trail)) {
+        if let Some(trail) = &mut *lock(&self.trail) {
+            what(trail);
+        }
     }
 
     fn read_or_kept(&self, path: &[u8]) -> Result<Arc<FileBytes>, SourceError> {
@@ -287,7 +330,14 @@ impl Source {
     /// What stands at a path.
     pub fn kind(&self, path: &[u8]) -> Result<Kind, SourceError> {
         self.record(|r, disk| r.file(disk, path, None));
-        self.disk.kind(path)
+        let kind = self.disk.kind(path);
+        self.trace(|t| {
+            t.add(Asked::File { path: path.into(), link: None });
+            if let Err(e) = kind {
+                t.failed(e);
+            }
+        });
+        kind
     }
 
     /// Whether a regular file stands there.
@@ -298,21 +348,41 @@ impl Source {
     /// Names in a folder, hidden ones included, in byte order.
     pub fn list(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
         self.record(|r, disk| r.listed(disk, path));
-        let mut names = self.disk.scan_dir(path, |_| true)?;
-        names.sort_unstable();
-        Ok(names)
+        let mut names = self.disk.scan_dir(path, |_| true);
+        self.trace(|t| {
+            t.add(Asked::Names { folder: path.into(), pattern: None });
+            if let Err(e) = &names {
+                t.failed(*e);
+            }
+        });
+        if let Ok(names) = &mut names {
+            names.sort_unstable();
+        }
+        names
     }
 
     /// glob(3) without flags, as nginx calls it, in byte order: `*`, `?` and
     /// brackets match within one path component, a leading dot only
     /// literally, a backslash quotes. No match is an empty list.
     pub fn glob(&self, pattern: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
-        glob::expand(&self.disk, pattern, &mut |asked| {
+        let found = glob::expand(&self.disk, pattern, &mut |asked| {
             self.record(|r, disk| match asked {
-                Asked::Names { folder, pattern } => r.matched(disk, folder, pattern),
-                Asked::Entry(path) => r.entry(disk, path),
+                InGlob::Names { folder, pattern } => r.matched(disk, folder, pattern),
+                InGlob::Entry(path) => r.entry(disk, path),
             });
-        })
+            self.trace(|t| {
+                t.add(match asked {
+                    InGlob::Names { folder, pattern } => {
+                        Asked::Names { folder: folder.into(), pattern: Some(pattern.into()) }
+                    }
+                    InGlob::Entry(path) => Asked::File { path: path.into(), link: Some(false) },
+                });
+            });
+        });
+        if let Err(e) = &found {
+            self.trace(|t| t.failed(*e));
+        }
+        found
     }
 }
 

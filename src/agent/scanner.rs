@@ -1,11 +1,12 @@
 //! The thread that reads configuration: one, since reading blocks, and since
 //! what is kept between scans belongs to it alone.
 //!
-//! A change re-reads only the trees that reach it. What the other trees said
-//! is kept packed: the sites of ten thousand vhosts take a few hundred
-//! kilobytes so, and nothing at all where there is one tree.
+//! A change re-reads only the trees that reach it, and of those only the files
+//! that changed ([`discover::Memory`]). What the other trees said is kept
+//! packed: the sites of ten thousand vhosts take a few hundred kilobytes so,
+//! and nothing at all where there is one tree.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,11 +20,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::audit;
 use crate::config::Config;
 use crate::discover::watch::{Began, Change, Watch};
-use crate::discover::{self, SEARCH, TreeKey, TreeReach};
+use crate::discover::{self, Memory, SEARCH, TreeKey, TreeReach};
 use crate::facts::{Problem, Scan, Site};
 use crate::ledger::{Applied, Ledger, ScanResult};
 use crate::resolve::OwnAddresses;
-use crate::source::Source;
+use crate::source::{Dirty, Source};
 
 use super::beat::Stage;
 
@@ -32,8 +33,8 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// What the thread is told.
 enum Order {
-    /// Why, in a word; which trees: `None` for all.
-    Scan(&'static str, Option<BTreeSet<TreeKey>>),
+    /// Why, in a word; what changed: `None` for everything.
+    Scan(&'static str, Option<Change>),
 }
 
 /// The way to the thread. Dropped, the thread ends after the scan that it is
@@ -91,7 +92,7 @@ impl Scanner {
 
     /// What a change reaches is to be read.
     pub fn changed(&self, change: Change) {
-        let _ = self.orders.send(Order::Scan("change", Some(change.trees)));
+        let _ = self.orders.send(Order::Scan("change", Some(change)));
     }
 }
 
@@ -101,7 +102,7 @@ fn work(tools: &Tools, inbox: &Receiver<Order>) {
         // Orders that came meanwhile are one.
         for Order::Scan(why, more) in inbox.try_iter() {
             match (&mut which, more) {
-                (Some(which), Some(more)) => which.extend(more),
+                (Some(which), Some(more)) => join(which, more),
                 (_, None) => {
                     trigger = why;
                     which = None;
@@ -112,15 +113,29 @@ fn work(tools: &Tools, inbox: &Receiver<Order>) {
         tools.stage.within(tools.cfg.limits.time.saturating_mul(3) + GRACE);
         match scan(tools, &mut trees, trigger, which) {
             Ok(scanned) => drop(tools.scanned.send(scanned)),
-            Err(error) => tracing::error!(target: "beian", "scan: {error:#}"),
+            Err(error) => {
+                // What was to be read again is not known any more.
+                trees = Trees::default();
+                tracing::error!(target: "beian", "scan: {error:#}");
+            }
         }
         tools.stage.rest();
+    }
+}
+
+/// Two changes as one.
+fn join(change: &mut Change, more: Change) {
+    change.trees.extend(more.trees);
+    match (&mut change.dirty, more.dirty) {
+        (Dirty::Paths(all), Dirty::Paths(more)) => all.extend(more),
+        (all, _) => *all = Dirty::All,
     }
 }
 
 /// What is kept of each tree.
 #[derive(Default)]
 struct Trees {
+    memory: Memory,
     /// In the order in which they were found.
     order: Vec<TreeKey>,
     kept: HashMap<TreeKey, Vec<u8>>,
@@ -130,7 +145,7 @@ fn scan(
     tools: &Tools,
     trees: &mut Trees,
     trigger: &'static str,
-    which: Option<BTreeSet<TreeKey>>,
+    which: Option<Change>,
 ) -> anyhow::Result<Scanned> {
     let cfg = &tools.cfg;
     let (start, at, began) = (Instant::now(), Timestamp::now(), Began::now());
@@ -138,7 +153,9 @@ fn scan(
         .with_context(|| format!("[agent] root {}: cannot be opened", cfg.root.display()))?
         .recording();
     // Where the search itself is touched, there may be more trees or fewer.
-    let which = which.filter(|w| !w.contains(&SEARCH) && w.iter().all(|t| trees.order.contains(t)));
+    let which =
+        which.filter(|c| !c.trees.contains(&SEARCH) && c.trees.iter().all(|t| trees.order.contains(t)));
+    let dirty = which.as_ref().map_or(Dirty::All, |c| c.dirty.clone());
     let mut reached: Vec<TreeReach> = Vec::new();
     let mut files = 0;
     let mut found = Scan::default();
@@ -148,15 +165,17 @@ fn scan(
         trees.order = discover::layouts::find(&src).into_iter().map(|(s, p)| (Some(s), p)).collect();
         reached.push(TreeReach { server: SEARCH.0, path: SEARCH.1, reach: src.take_reach() });
         trees.kept.clear();
+        trees.memory.retain(&trees.order);
     }
     for key in trees.order.clone() {
-        let wanted = which.as_ref().is_none_or(|w| w.contains(&key));
+        let wanted = which.as_ref().is_none_or(|c| c.trees.contains(&key));
         let kept = trees.kept.get(&key).filter(|_| !wanted).and_then(|bytes| unpack(bytes));
         match (kept, key.0) {
             (Some(scan), _) => found.extend(scan),
             (None, Some(server)) => {
-                let (scan, reach) = discover::read_tree(&src, server, &key.1, &[]);
-                files += src.files_read();
+                let (scan, reach) =
+                    discover::read_tree_with(&src, server, &key.1, &[], &mut trees.memory, &dirty);
+                files += src.files_opened();
                 reached.push(reach);
                 // One tree is always read itself.
                 if trees.order.len() > 1 {

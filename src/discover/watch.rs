@@ -31,6 +31,8 @@ use tokio::sync::{Notify, mpsc};
 use super::{TreeKey, TreeReach};
 use crate::source::Folders;
 
+pub use crate::source::Dirty;
+
 use table::Table;
 
 /// Times and bounds.
@@ -67,29 +69,6 @@ pub struct Change {
     pub trees: BTreeSet<TreeKey>,
     /// Where.
     pub dirty: Dirty,
-}
-
-/// What may no longer be as it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Dirty {
-    /// These files and folders, and what lies in the folders: paths inside the
-    /// root, without links in them.
-    Paths(BTreeSet<Box<[u8]>>),
-    /// Anything.
-    All,
-}
-
-impl Dirty {
-    /// Whether a file at this path (inside the root, without links in it) may
-    /// have changed.
-    pub fn covers(&self, path: &[u8]) -> bool {
-        let Dirty::Paths(paths) = self else { return true };
-        if paths.contains(path) || paths.contains(&b"/"[..]) {
-            return true;
-        }
-        let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(i, _)| i);
-        ends.filter_map(|i| path.get(..i)).any(|folder| paths.contains(folder))
-    }
 }
 
 /// When a scan began, to know what changed since.

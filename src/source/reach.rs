@@ -162,6 +162,11 @@ impl Recorder {
         std::mem::take(self).reach
     }
 
+    /// Goes on where an earlier reading stopped.
+    pub(super) fn resume(&mut self, reach: Reach) {
+        self.reach = reach;
+    }
+
     /// A file that was asked for, there or not. `link` where it is known
     /// whether a symbolic link stands there.
     pub(super) fn file(&mut self, disk: &Disk, path: &[u8], link: Option<bool>) {

@@ -15,6 +15,7 @@ mod evidence;
 mod include;
 mod line;
 mod macros;
+mod remember;
 mod sections;
 mod select;
 mod server;
@@ -25,6 +26,7 @@ mod walk;
 use crate::facts::{Problem, ProblemKind, Scan, Server as Kind, Site, Unbounded};
 use crate::source::{Source, decode, fold};
 use crate::vhost::Entry;
+use crate::vhost::memory::Recall;
 
 use condition::Version;
 use env::{Options, Vars};
@@ -57,6 +59,15 @@ const INHERITED: usize = 16;
 /// the entry has none. SUSE's `/etc/sysconfig/apache2` stands for the start
 /// options of its main file in the same way (see `suse`).
 pub fn read(src: &Source, entry: &Entry) -> Scan {
+    read_tree(src, entry, None)
+}
+
+/// The same with what is known from earlier readings.
+pub(super) fn read_with(src: &Source, entry: &Entry, memory: Recall<'_>) -> Scan {
+    read_tree(src, entry, Some(memory))
+}
+
+fn read_tree(src: &Source, entry: &Entry, mut memory: Option<Recall<'_>>) -> Scan {
     let main = fold(&entry.path);
     let mut args = entry.args.clone();
     let mut env = Vars::new();
@@ -89,8 +100,9 @@ pub fn read(src: &Source, entry: &Entry) -> Scan {
         }
     }
 
-    let walked = |assumed: Version| {
+    let walked = |assumed: Version, memory| {
         let mut walk = Walk::new(src, &main, server_root.clone(), env.clone(), &options, assumed);
+        walk.remember(memory);
         if !options.before.is_empty() {
             walk.run_made(&main, options.before.clone());
         }
@@ -106,7 +118,7 @@ pub fn read(src: &Source, entry: &Entry) -> Scan {
         }
         walk
     };
-    let mut walk = walked(Version::DEFAULT);
+    let mut walk = walked(Version::DEFAULT, memory.take());
     let mut version = walk.version();
     let told = walk.httpd().is_some_and(|h| h.version.is_some());
     if !told && walk.evidence.is_old() {
@@ -114,8 +126,12 @@ pub fn read(src: &Source, entry: &Entry) -> Scan {
         // Tests were answered as for 2.4: what they hide is read now.
         if walk.version_asked {
             src.next_tree();
-            walk = walked(version);
+            let memory = walk.forget();
+            walk = walked(version, memory);
         }
+    }
+    if let Some(memory) = walk.forget() {
+        memory.end();
     }
     finish(walk, version)
 }

@@ -9,6 +9,7 @@
 mod lexer;
 mod listen;
 mod lua;
+mod remember;
 mod select;
 mod server;
 
@@ -19,9 +20,11 @@ use std::sync::Arc;
 use crate::facts::{self, Problem, ProblemKind, Scan, Site};
 use crate::source::{FileBytes, Source, SourceError, decode, fold, has_magic};
 use crate::vhost::Entry;
+use crate::vhost::memory::Recall;
 
 use lexer::{Cursor, End, Statement, Token, Word};
 use listen::Listen;
+use remember::Capture;
 use server::{Answer, Scope, Server};
 
 /// Open blocks; nginx itself would overflow its stack before.
@@ -48,10 +51,12 @@ const OPEN_FILES: u64 = 4;
 /// are web sites. Start options change nothing here: whatever `-p` says,
 /// relative includes start at the main file's folder.
 pub fn read(src: &Source, entry: &Entry) -> Scan {
-    let mut reader = Reader::new(src, &entry.path);
-    reader.open_main(&entry.path);
-    reader.run();
-    reader.finish()
+    Reader::new(src, &entry.path, None).read(entry)
+}
+
+/// The same with what is known from earlier readings.
+pub(super) fn read_with(src: &Source, entry: &Entry, memory: Recall<'_>) -> Scan {
+    Reader::new(src, &entry.path, Some(memory)).read(entry)
 }
 
 /// What a block is to the sites.
@@ -131,10 +136,16 @@ struct Reader<'a> {
     open_bytes: u64,
     pending: u64,
     statement: Statement,
+    memory: Option<Recall<'a>>,
+    /// The file that may become a unit of the memory.
+    capture: Option<Capture>,
+    /// How often anything was changed that other files can see, or was not
+    /// read because of what others had read.
+    writes: u64,
 }
 
 impl<'a> Reader<'a> {
-    fn new(src: &'a Source, main: &[u8]) -> Reader<'a> {
+    fn new(src: &'a Source, main: &[u8], memory: Option<Recall<'a>>) -> Reader<'a> {
         let prefix = main.iter().rposition(|&b| b == b'/').and_then(|i| main.get(..=i)).unwrap_or(b"/");
         Reader {
             src,
@@ -154,7 +165,16 @@ impl<'a> Reader<'a> {
             open_bytes: 0,
             pending: 0,
             statement: Statement::default(),
+            memory,
+            capture: None,
+            writes: 0,
         }
+    }
+
+    fn read(mut self, entry: &Entry) -> Scan {
+        self.open_main(&entry.path);
+        self.run();
+        self.finish()
     }
 
     fn open_main(&mut self, path: &[u8]) {
@@ -207,6 +227,9 @@ impl<'a> Reader<'a> {
     }
 
     fn report(&mut self, p: Problem) {
+        if let Some(capture) = &mut self.capture {
+            capture.problems.add(&p);
+        }
         if self.problems.len() < PROBLEMS_LIMIT && self.reported.insert((p.file.clone(), p.line, p.kind)) {
             self.problems.push(p);
         }
@@ -284,9 +307,15 @@ impl<'a> Reader<'a> {
             Ok(mut found) => {
                 // More than may still be read is not worth the memory.
                 let left = self.src.limits().files.saturating_sub(self.src.files_read() + self.pending);
-                found.truncate(usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1));
+                let most = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1);
+                if found.len() > most {
+                    found.truncate(most);
+                    self.writes += 1;
+                }
                 self.pending += found.len() as u64;
-                self.src.read_ahead(found.iter().map(Vec::as_slice));
+                if !self.is_warm(found.first()) {
+                    self.src.read_ahead(found.iter().map(Vec::as_slice));
+                }
                 if let Some(frame) = self.frames.last_mut() {
                     frame.pending = found.into_iter();
                     frame.line = line;
@@ -317,6 +346,22 @@ impl<'a> Reader<'a> {
             let message = "includes are nested deeper than limits.include_depth; this one is not read";
             return self.complain(ProblemKind::IncludeDepth, line, message);
         }
+        let unit = self.in_http();
+        if unit {
+            // A file that includes others here is no unit; they may be.
+            self.abandon();
+            if self.replay(path) {
+                return;
+            }
+            self.begin_capture(path);
+        }
+        self.open_file(path, line);
+        if unit {
+            self.opened_capture();
+        }
+    }
+
+    fn open_file(&mut self, path: &[u8], line: u32) {
         let file = match self.src.read(path) {
             Ok(file) => file,
             Err(e) => return self.refused(e, path, line),
@@ -342,6 +387,7 @@ impl<'a> Reader<'a> {
         }
         if let Some(frame) = self.frames.pop() {
             self.open_bytes = self.open_bytes.saturating_sub(frame.file.bytes.len() as u64);
+            self.end_capture();
         }
     }
 
@@ -434,6 +480,10 @@ impl<'a> Reader<'a> {
                 let message = "\"server\" stands outside of \"http\", where nginx refuses it";
                 self.report(Problem::at(file, Some(line), ProblemKind::Syntax, message));
             }
+        }
+        self.abandon();
+        if let Some(memory) = self.memory.take() {
+            memory.end();
         }
         let (servers, scopes) = (std::mem::take(&mut self.servers), std::mem::take(&mut self.scopes));
         let src = self.src;

@@ -70,6 +70,7 @@ fn find(src: &Source, main: &[u8], server_root: &[u8]) -> Option<Httpd> {
 impl Walk<'_> {
     /// The server that is installed below this ServerRoot, looked for once.
     pub fn httpd(&mut self) -> Option<&Httpd> {
+        self.remembered.httpd_asked();
         if self.looked_for.is_none() {
             self.looked_for = Some(find(self.src, &self.main, &self.server_root));
         }

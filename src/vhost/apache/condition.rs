@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 /// A version of Apache: major, minor, patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Version([u32; 3]);
 
 impl Version {

@@ -31,6 +31,7 @@ pub(super) fn directive(
                 let name = server_name(&arg);
                 if walk.in_main() {
                     walk.main_port = server_port(&arg);
+                    walk.change(("port", walk.main_port));
                 }
                 if !is_name(name) {
                     not_a_name(walk, at, file);

@@ -28,7 +28,7 @@ const CAME: &[&[u8]] = &[
 ];
 
 /// What was seen so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
     ended: bool,
     came: bool,
@@ -37,6 +37,28 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
+    /// What was seen elsewhere counts too.
+    pub fn add(&mut self, other: Evidence) {
+        self.ended |= other.ended;
+        self.came |= other.came;
+        self.authz_host |= other.authz_host;
+        self.name_virtual_host |= other.name_virtual_host;
+    }
+
+    /// As a small number, and back.
+    pub fn bits(self) -> u64 {
+        let Evidence { ended, came, authz_host, name_virtual_host } = self;
+        u64::from(ended)
+            | u64::from(came) << 1
+            | u64::from(authz_host) << 2
+            | u64::from(name_virtual_host) << 3
+    }
+
+    pub fn from_bits(n: u64) -> Evidence {
+        let bit = |i: u64| n >> i & 1 == 1;
+        Evidence { ended: bit(0), came: bit(1), authz_host: bit(2), name_virtual_host: bit(3) }
+    }
+
     /// A module is loaded.
     pub fn module(&mut self, name: &[u8]) {
         self.ended |= ENDED.contains(&name);

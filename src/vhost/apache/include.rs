@@ -127,7 +127,9 @@ impl Walk<'_> {
             }
             found = next;
         }
-        self.src.read_ahead(found.iter().map(|i| i.path.as_slice()));
+        if !found.first().is_some_and(|first| self.is_warm(&first.path)) {
+            self.src.read_ahead(found.iter().map(|i| i.path.as_slice()));
+        }
         let mut items = Items::new(optional, includer, line);
         for item in found.iter().rev() {
             items.push(&[&item.path], item.literal);
@@ -186,6 +188,7 @@ impl Walk<'_> {
     fn list(&mut self, path: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
         self.folders += 1;
         if self.folders > self.src.limits().files {
+            self.write();
             return Err(SourceError::FileLimit);
         }
         self.src.list(if path.is_empty() { b"/" } else { path })

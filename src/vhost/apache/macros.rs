@@ -48,6 +48,11 @@ impl Recording {
         Some(Recording { name, text: Macro { args, body: Vec::new() }, nested: 0, line })
     }
 
+    /// All that it is.
+    pub fn text(&self) -> (&[u8], &[Vec<u8>], &[u8]) {
+        (&self.name, &self.text.args, &self.text.body)
+    }
+
     /// Takes a line; true at the end of the macro.
     pub fn take(&mut self, line: &Line<'_>) -> bool {
         let mut rest = &*line.text;

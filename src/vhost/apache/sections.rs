@@ -14,10 +14,10 @@ use super::walk::{Frame, Walk};
 /// Sections open at a time.
 const MAX_SECTIONS: usize = 10_000;
 /// Sites that are kept.
-const MAX_SERVERS: usize = 200_000;
+pub(super) const MAX_SERVERS: usize = 200_000;
 
 /// What an open section does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Scope {
     VirtualHost,
     /// A condition that held: as if it were not there.
@@ -32,7 +32,7 @@ pub(super) enum Scope {
 
 #[derive(Debug)]
 pub(super) struct Section {
-    name: u64,
+    pub name: u64,
     pub line: u32,
     pub scope: Scope,
 }
@@ -119,6 +119,9 @@ impl Walk<'_> {
             Opener::Expression => {
                 if !self.in_version_test() {
                     self.evidence.new_section();
+                }
+                if self.in_main() {
+                    self.write();
                 }
                 if let Some(s) = self.servers.get_mut(self.current) {
                     s.access.doubtful = true;

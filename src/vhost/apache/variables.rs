@@ -29,6 +29,7 @@ impl Walk<'_> {
             out.extend_from_slice(value.map_or(var.get(..=end).unwrap_or_default(), Vec::as_slice));
             rest = var.get(end + 1..).unwrap_or_default();
             if out.len() > LONG_LINE {
+                self.write();
                 self.note(
                     file,
                     line,
@@ -40,6 +41,7 @@ impl Walk<'_> {
         }
         out.extend_from_slice(rest);
         if out.len() > LONG_LINE || out.len() > self.expansion {
+            self.write();
             self.note(
                 file,
                 line,

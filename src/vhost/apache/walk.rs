@@ -18,6 +18,7 @@ use super::evidence::Evidence;
 use super::include::{Item, Items};
 use super::line::{Line, Lines, trim, word, words};
 use super::macros::{Fault, Macros, Recording};
+use super::remember::Remembered;
 use super::sections::{Scope, Section, Skip};
 use super::server::{Addr, Listen, Server};
 
@@ -91,7 +92,7 @@ pub(super) struct Walk<'s> {
     /// The record that directives belong to.
     pub current: usize,
     pub expansion: usize,
-    retained: usize,
+    pub retained: usize,
     /// Folders listed; they count against `limits.files` of their own.
     pub folders: u64,
     pub full: bool,
@@ -99,6 +100,7 @@ pub(super) struct Walk<'s> {
     pub main_port: u16,
     /// Whether any file could be read.
     pub opened: bool,
+    pub remembered: Remembered<'s>,
 }
 
 impl<'s> Walk<'s> {
@@ -139,6 +141,7 @@ impl<'s> Walk<'s> {
             full: false,
             main_port: 0,
             opened: false,
+            remembered: Remembered::default(),
         }
     }
 
@@ -185,13 +188,32 @@ impl<'s> Walk<'s> {
 
     /// Opens one file of an include, or lists it where it is a folder.
     fn open(&mut self, item: &Item, items: Items) {
-        let (optional, line) = (items.optional, items.line);
-        let includer = items.includer.clone();
+        let line = items.line;
         if item.path == *b"/dev/null" {
             // The one device that Apache takes.
             self.work.push(Work::Files(items));
             return;
         }
+        let unit = self.is_unit(line);
+        if unit {
+            // A file that includes others here is no unit; they may be.
+            self.abandon();
+            if self.replay(&item.path) {
+                self.opened = true;
+                self.work.push(Work::Files(items));
+                return;
+            }
+            self.begin_capture(&item.path);
+        }
+        self.open_file(item, items);
+        if unit {
+            self.opened_capture();
+        }
+    }
+
+    fn open_file(&mut self, item: &Item, items: Items) {
+        let (optional, line) = (items.optional, items.line);
+        let includer = items.includer.clone();
         let file = match self.src.read(&item.path) {
             Ok(file) => file,
             Err(e) => {
@@ -294,7 +316,26 @@ impl<'s> Walk<'s> {
         }
         if frame.of_macro.is_none() {
             self.close_file(frame.base, frame.used_at.unwrap_or(0), &frame.file);
+            self.end_capture();
         }
+    }
+
+    /// The files that are open, the outermost first.
+    pub fn open_files(&self) -> impl Iterator<Item = FileId> {
+        self.work.iter().filter_map(|w| match w {
+            Work::Text(f) => f.id,
+            Work::Files(_) => None,
+        })
+    }
+
+    /// Whether a text is to be read next.
+    pub fn text_is_next(&self) -> bool {
+        matches!(self.work.last(), Some(Work::Text(_)))
+    }
+
+    /// What is on the stack.
+    pub fn depth(&self) -> usize {
+        self.work.len()
     }
 
     /// What a file leaves open ends with it.
@@ -332,11 +373,13 @@ impl<'s> Walk<'s> {
     fn line(&mut self, line: &Line<'_>, frame: &Frame) -> Option<Work> {
         let at = frame.used_at.unwrap_or(line.number);
         if let Some(r) = &mut self.recording {
-            if self.expansion < line.text.len() {
+            if self.expansion <= line.text.len() {
                 self.recording = None;
+                self.write();
                 self.note(&frame.file, at, ProblemKind::IncludeLimit, "macros are longer than what is read");
             } else if r.take(line) {
                 if let Some(r) = self.recording.take() {
+                    self.change(("macro", r.text()));
                     self.macros.define(r);
                 }
             } else {
@@ -390,6 +433,7 @@ impl<'s> Walk<'s> {
             Directive::Use => return self.use_macro(args, at, frame),
             Directive::UndefMacro => {
                 if let Some(name) = words(args).next() {
+                    self.change(("undefmacro", &*name));
                     self.macros.undefine(&name);
                 }
             }
@@ -399,6 +443,7 @@ impl<'s> Walk<'s> {
                 if name.contains(&b':') {
                     return None;
                 }
+                self.change(("define", args));
                 if let Some(value) = it.next()
                     && self.spend(value.len() + name.len() + 64, at, &frame.file)
                 {
@@ -410,10 +455,12 @@ impl<'s> Walk<'s> {
             }
             Directive::UnDefine => {
                 let name = words(args).next()?;
+                self.change(("undefine", &*name));
                 self.defines.remove(&*name);
                 self.values.remove(&name.to_ascii_lowercase());
             }
             Directive::LoadModule => {
+                self.change(("module", args));
                 let mut it = words(args);
                 if let (Some(name), Some(file)) = (it.next(), it.next()) {
                     self.modules.load(&name, &file);
@@ -423,6 +470,7 @@ impl<'s> Walk<'s> {
                 }
             }
             Directive::NameVirtualHost if self.in_main() => {
+                self.write();
                 let word = words(args).next()?;
                 if let Some(addr) = Addr::parse(&word, self.main_port)
                     && self.spend(64, at, &frame.file)
@@ -432,11 +480,13 @@ impl<'s> Walk<'s> {
             }
             Directive::ServerRoot => {
                 let dir = words(args).next()?;
+                self.change(("root", &*dir));
                 if dir.first() == Some(&b'/') {
                     self.server_root = dir.into_owned();
                 }
             }
             Directive::Listen => {
+                self.write();
                 self.unresolved(args, at, &frame.file);
                 match Listen::parse(args) {
                     Some(l) if self.spend(64, at, &frame.file) => self.listens.push(l),
@@ -447,6 +497,13 @@ impl<'s> Walk<'s> {
             }
             _ => {
                 let scope = self.sections.iter().rev().map(|s| s.scope).find(|s| *s != Scope::Open);
+                // Outside of these sections, access says nothing of a record.
+                let idle =
+                    matches!(d, Directive::Require | Directive::Deny | Directive::Allow | Directive::Satisfy)
+                        && matches!(scope, None | Some(Scope::Other));
+                if self.in_main() && !idle {
+                    self.write();
+                }
                 super::content::directive(self, d, args, scope, at, &frame.file);
             }
         }
@@ -465,6 +522,7 @@ impl<'s> Walk<'s> {
                 return None;
             }
             Err(Fault::TooLong) => {
+                self.write();
                 self.note(&frame.file, at, ProblemKind::IncludeLimit, "macros make more text than is read");
                 return None;
             }
@@ -525,6 +583,7 @@ impl<'s> Walk<'s> {
     }
 
     pub fn problem(&mut self, p: Problem) {
+        self.remembered.note(&p);
         // A file that is no configuration at all would fill the list.
         let noisy = matches!(p.kind, ProblemKind::Syntax | ProblemKind::NulByte | ProblemKind::UnclosedBlock);
         let mut alike = 0;

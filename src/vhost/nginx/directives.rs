@@ -157,6 +157,7 @@ impl Reader<'_> {
             match name {
                 b"http" => {
                     self.http_seen = true;
+                    self.writes += 1;
                     let scope = self.scopes.len();
                     if self.blocks.len() < BLOCKS_LIMIT {
                         self.scopes.push(Scope::default());
@@ -182,7 +183,7 @@ impl Reader<'_> {
                     return;
                 }
                 let Some(value) = self.keep(&value, line) else { return };
-                let Some(scope) = self.scopes.get_mut(scope.unwrap_or(0)) else { return };
+                let Some(scope) = self.scope_mut(scope) else { return };
                 if name == b"root" {
                     scope.root.get_or_insert(value);
                 } else {
@@ -191,11 +192,11 @@ impl Reader<'_> {
             }
             b"ssl" | b"ssl_reject_handshake" => {
                 let on = d.is_on();
-                let Some(scope) = self.scopes.get_mut(scope.unwrap_or(0)) else { return };
+                let Some(scope) = self.scope_mut(scope) else { return };
                 if name == b"ssl" { scope.ssl = on } else { scope.reject_handshake = on }
             }
             b"error_page" => {
-                if let Some(scope) = self.scopes.get_mut(scope.unwrap_or(0)) {
+                if let Some(scope) = self.scope_mut(scope) {
                     scope.error_page = true;
                 }
             }
@@ -205,10 +206,16 @@ impl Reader<'_> {
 
     fn lua_at_http(&mut self, name: &[u8], scope: Option<usize>) {
         if lua_phase(name) == Some(Phase::Routes)
-            && let Some(scope) = self.scopes.get_mut(scope.unwrap_or(0))
+            && let Some(scope) = self.scope_mut(scope)
         {
             scope.lua = true;
         }
+    }
+
+    /// The values that servers inherit, to be changed.
+    fn scope_mut(&mut self, scope: Option<usize>) -> Option<&mut Scope> {
+        self.writes += 1;
+        self.scopes.get_mut(scope.unwrap_or(0))
     }
 
     fn open_server(&mut self, args: &[Word], line: u32, scope: Option<usize>) {

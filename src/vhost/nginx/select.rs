@@ -118,12 +118,12 @@ fn finish(
     scopes: &[Scope],
     dead: &[bool],
 ) -> Site {
-    let Server { mut site, scope, flow, .. } = server;
+    let Server { mut site, scope, settled, .. } = server;
     let none = Scope::default();
     let scope = scopes.get(scope).unwrap_or(&none);
-    let rejects = flow.reject_handshake.unwrap_or(scope.reject_handshake);
-    let old_ssl = flow.ssl.unwrap_or(scope.ssl);
-    let refuses = flow.refuses(scope);
+    let rejects = settled.reject_handshake.unwrap_or(scope.reject_handshake);
+    let old_ssl = settled.ssl.unwrap_or(scope.ssl);
+    let refuses = settled.refuses(scope);
     for (listen, ids) in listens.into_iter().zip(used) {
         let sockets = ids.iter().filter_map(|&id| sockets.get(id as usize));
         let (mut ssl, mut default, mut by_place) = (old_ssl, false, true);
@@ -160,7 +160,7 @@ fn finish(
     if site.certificates.is_empty() {
         site.certificates.clone_from(&scope.certificates);
     }
-    if flow.lua || scope.lua {
+    if settled.lua || scope.lua {
         site.unbounded.push(Unbounded::Lua);
     }
     site

@@ -46,8 +46,29 @@ pub(super) struct Server {
     pub(super) scope: usize,
     /// Not inside any `http {}`.
     pub(super) loose: bool,
+    /// While it is being read.
     pub(super) flow: Flow,
-    seen: Option<(RandomState, HashSet<u64>)>,
+    /// Once it is closed.
+    pub(super) settled: Settled,
+    pub(super) seen: Option<(RandomState, HashSet<u64>)>,
+}
+
+/// What is left of [`Flow`] once the server is closed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) ssl: Option<bool>,
+    pub(super) reject_handshake: Option<bool>,
+    pub(super) lua: bool,
+    /// Whether it turns every request away, by whether an error page of
+    /// `http {}` could answer instead.
+    pub(super) refuses: [bool; 2],
+}
+
+impl Settled {
+    pub(super) fn refuses(self, scope: &Scope) -> bool {
+        let [alone, paged] = self.refuses;
+        !scope.lua && if scope.error_page { paged } else { alone }
+    }
 }
 
 /// What decides whether the site redirects or refuses everything.
@@ -84,7 +105,15 @@ pub(super) struct Flow {
 
 impl Server {
     pub(super) fn new(site: Site, scope: usize, loose: bool) -> Server {
-        Server { site, listens: Vec::new(), scope, loose, flow: Flow::default(), seen: None }
+        Server {
+            site,
+            listens: Vec::new(),
+            scope,
+            loose,
+            flow: Flow::default(),
+            settled: Settled::default(),
+            seen: None,
+        }
     }
 
     /// Adds a name unless it is there; whether it was added.
@@ -120,7 +149,14 @@ impl Server {
         if self.flow.access_lua && self.site.upstream.iter().any(|u| u.contains('$')) {
             self.flow.lua = true;
         }
-        self.site.redirect = self.flow.redirect();
+        let flow = std::mem::take(&mut self.flow);
+        self.site.redirect = flow.redirect();
+        self.settled = Settled {
+            ssl: flow.ssl,
+            reject_handshake: flow.reject_handshake,
+            lua: flow.lua,
+            refuses: [flow.refuses(false), flow.refuses(true)],
+        };
     }
 }
 
@@ -146,13 +182,14 @@ impl Flow {
         }
     }
 
-    /// Whether the site turns every request away, whatever it asks for. Says
-    /// no in doubt: a wrong yes would hide a site that answers any name.
-    pub(super) fn refuses(&self, scope: &Scope) -> bool {
-        if self.if_redirect.is_some() || self.if_other || self.lua || scope.lua {
+    /// Whether the site turns every request away, whatever it asks for, where
+    /// `http {}` has an error page or none. Says no in doubt: a wrong yes would
+    /// hide a site that answers any name.
+    fn refuses(&self, paged: bool) -> bool {
+        if self.if_redirect.is_some() || self.if_other || self.lua {
             return false;
         }
-        let silent = !self.error_page && !scope.error_page;
+        let silent = !self.error_page && !paged;
         match &self.first {
             Some(Answer::Refuse(close)) => *close || silent,
             Some(_) => false,
