@@ -20,7 +20,9 @@
 //!
 //! # Format (version 1)
 //!
-//! Values are JSON of the types here, so that a field can be added; what
+//! Values are JSON of the types here, so that a field can be added; those of
+//! which there is one a name (`names`, `facts`, `untold`, `history`) are
+//! deflated. What
 //! cannot be read any more belongs to a new version and its migration
 //! (`store`, with a fixture of each old format in `tests/fixtures/ledger`).
 //!

@@ -1,12 +1,15 @@
 //! The tables, transactions over them, and what happens when the disk fails.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use jiff::{SignedDuration, Timestamp};
 use redb::backends::InMemoryBackend;
 use redb::{
@@ -23,13 +26,20 @@ use super::remember::{self, Fact, Kept};
 
 /// Bytes that the ledger may take on disk, compaction included (promise 5).
 pub const CEILING: u64 = 64 << 20;
-/// Beyond this size the file is compacted whatever it holds.
-const COMPACT_AT: u64 = 36 << 20;
+/// redb doubles its file when it has no free page left, and gives nothing back
+/// by itself. With 10,000 names and all bounds here reached, some 22 MiB are in
+/// use, so that the file never needs to grow beyond about 50. Should it, it is
+/// compacted after the commit; not more often than this, since that takes half
+/// a second.
+const COMPACT_AT: u64 = 56 << 20;
+const COMPACT_EVERY: Duration = Duration::from_secs(60);
+/// Longest value, unfolded.
+const VALUE_MOST: u64 = 16 << 20;
 /// Bytes of transitions that wait for the hub; beyond it the oldest go.
-pub const UNTOLD_BYTES: u64 = 12 << 20;
+pub const UNTOLD_BYTES: u64 = 6 << 20;
 /// Transitions kept of one name, and of all names.
 const HISTORY_OF_NAME: usize = 50;
-const HISTORY: u64 = 20_000;
+const HISTORY: u64 = 10_000;
 /// Names that are gone, but remembered.
 const GONE: u64 = 20_000;
 /// Reports given up of which the reason is kept.
@@ -40,6 +50,10 @@ const BROKEN: usize = 2;
 const CACHE: usize = 512 << 10;
 /// How long after a failure the disk is tried again.
 const TRY_DISK: SignedDuration = SignedDuration::from_secs(60);
+
+/// Words of `meta`: bytes of untold transitions; how many were dropped.
+const UNTOLD_NOW: &str = "untold_bytes";
+const DROPPED: &str = "dropped";
 
 const VERSION: u32 = 1;
 
@@ -121,6 +135,8 @@ pub(super) struct Store {
     tried_disk: Timestamp,
     /// The file was read when the disk failed, or there was none.
     whole: bool,
+    /// When it was last compacted.
+    compacted: Option<Instant>,
 }
 
 impl Store {
@@ -130,8 +146,14 @@ impl Store {
         for _ in 0..2 {
             match open_disk(dir, &path) {
                 Ok(db) => {
-                    let mut store =
-                        Store { path, db, memory: None, tried_disk: Timestamp::now(), whole: true };
+                    let mut store = Store {
+                        path,
+                        db,
+                        memory: None,
+                        tried_disk: Timestamp::now(),
+                        whole: true,
+                        compacted: None,
+                    };
                     if let Some(why) = broken {
                         let loss = set_aside_loss(why);
                         store.write(|t| t.push_loss(&loss));
@@ -151,6 +173,7 @@ impl Store {
                         memory: Some(why),
                         tried_disk: Timestamp::now(),
                         whole: false,
+                        compacted: None,
                     };
                     if let Some(why) = broken {
                         let loss = set_aside_loss(why);
@@ -161,7 +184,14 @@ impl Store {
             }
         }
         // Set aside once and broken again: no third try helps.
-        Ok(Store { path, db: memory(), memory: broken, tried_disk: Timestamp::now(), whole: false })
+        Ok(Store {
+            path,
+            db: memory(),
+            memory: broken,
+            tried_disk: Timestamp::now(),
+            whole: false,
+            compacted: None,
+        })
     }
 
     pub(super) fn in_memory(&self) -> Option<&str> {
@@ -184,7 +214,12 @@ impl Store {
     /// so that the work goes on; `f` may run twice.
     pub(super) fn write<T: Default>(&mut self, mut f: impl FnMut(&mut Txn<'_>) -> Result<T, Fault>) -> T {
         match commit(&self.db, &mut f) {
-            Ok(t) => t,
+            Ok(t) => {
+                if self.bytes() > COMPACT_AT && self.compacted.is_none_or(|t| t.elapsed() > COMPACT_EVERY) {
+                    self.compact();
+                }
+                t
+            }
             Err(fault) if self.memory.is_none() => {
                 tracing::error!(%fault, "the ledger cannot be written; it is kept in memory meanwhile");
                 self.move_to_memory(fault.to_string());
@@ -263,16 +298,14 @@ impl Store {
                 tracing::debug!(%fault, "the ledger stays in memory");
             }
         }
-        let dropped = self.write(|t| {
-            t.prune_history()?;
-            t.prune_untold(now)
-        });
+        let dropped: u64 = self.write(|t| t.take_dropped());
         if dropped > 0 {
             tracing::warn!(dropped, "the oldest transitions were dropped: the hub has not taken them");
         }
-        self.compact_if(COMPACT_AT);
-        // A file that is mostly holes is made small even below that.
-        self.compact_if(self.stored().saturating_mul(3).max(4 << 20));
+        // A file that is mostly holes is made small long before it has to be.
+        if self.bytes() > (8 << 20).max(self.stored().saturating_mul(2)) {
+            self.compact();
+        }
     }
 
     /// Bytes that are really used.
@@ -285,10 +318,11 @@ impl Store {
         stats.unwrap_or(u64::MAX)
     }
 
-    fn compact_if(&mut self, above: u64) {
-        if self.memory.is_some() || self.bytes() <= above {
+    fn compact(&mut self) {
+        if self.memory.is_some() {
             return;
         }
+        self.compacted = Some(Instant::now());
         if let Err(e) = self.db.compact() {
             tracing::warn!(error = %e, "the ledger could not be compacted");
         }
@@ -494,21 +528,34 @@ impl<'t> Txn<'t> {
     // ---- names ----
 
     pub(super) fn kept(&self, name: &str) -> Result<Option<Kept>, Fault> {
-        decoded(self.names.get(name)?)
+        let kept = unpacked(self.names.get(name)?)?;
+        kept.map(|k| self.with_filing(k)).transpose()
+    }
+
+    /// The filing of a row stands once, among the facts.
+    fn with_filing(&self, mut kept: Kept) -> Result<Kept, Fault> {
+        if !kept.question.is_empty() {
+            kept.row.filing = self.fact(&key(&kept.question))?.map(|f| f.filing);
+        }
+        Ok(kept)
     }
 
     pub(super) fn put_kept(&mut self, name: &str, kept: &Kept) -> Result<(), Fault> {
-        self.names.insert(name, serde_json::to_vec(kept)?.as_slice())?;
+        let mut kept = kept.clone();
+        if !kept.question.is_empty() {
+            kept.row.filing = None;
+        }
+        self.names.insert(name, packed(&kept)?.as_slice())?;
         Ok(())
     }
 
     pub(super) fn remove_kept(&mut self, name: &str) -> Result<Option<Kept>, Fault> {
-        decoded(self.names.remove(name)?)
+        unpacked(self.names.remove(name)?)
     }
 
     pub(super) fn each_kept(&self, mut f: impl FnMut(Kept) -> Result<(), Fault>) -> Result<(), Fault> {
         for row in self.names.iter()? {
-            f(serde_json::from_slice(row?.1.value())?)?;
+            f(self.with_filing(unpack(row?.1.value())?)?)?;
         }
         Ok(())
     }
@@ -539,11 +586,11 @@ impl<'t> Txn<'t> {
         if key.is_empty() {
             return Ok(None);
         }
-        decoded(self.facts.get(key)?)
+        unpacked(self.facts.get(key)?)
     }
 
     pub(super) fn put_fact(&mut self, key: &str, fact: &Fact) -> Result<(), Fault> {
-        self.facts.insert(key, serde_json::to_vec(fact)?.as_slice())?;
+        self.facts.insert(key, packed(fact)?.as_slice())?;
         Ok(())
     }
 
@@ -581,7 +628,7 @@ impl<'t> Txn<'t> {
     pub(super) fn unuse_fact(&mut self, key: &str, name: &str) -> Result<(), Fault> {
         self.uses.remove(key, name)?;
         if self.uses.get(key)?.is_empty()
-            && let Some(fact) = decoded::<Fact>(self.facts.remove(key)?)?
+            && let Some(fact) = unpacked::<Fact>(self.facts.remove(key)?)?
         {
             self.due_facts.remove((millis(fact.asking.due), key))?;
         }
@@ -648,16 +695,26 @@ impl<'t> Txn<'t> {
 
     pub(super) fn push_transition(&mut self, transition: &Transition) -> Result<(), Fault> {
         let number = self.next_number("transitions")?;
-        self.untold.insert(number, serde_json::to_vec(transition)?.as_slice())?;
+        let value = packed(transition)?;
+        self.untold.insert(number, value.as_slice())?;
+        let bytes = self.meta::<u64>(UNTOLD_NOW)?.unwrap_or(0) + value.len() as u64;
+        self.put_meta(UNTOLD_NOW, &bytes)?;
+        if bytes > UNTOLD_BYTES {
+            self.drop_oldest(transition.at)?;
+        }
         let bare = Transition { row: None, ..transition.clone() };
         let name = transition.name.as_str();
-        self.history.insert((name, number), serde_json::to_vec(&bare)?.as_slice())?;
+        self.history.insert((name, number), packed(&bare)?.as_slice())?;
         let of_name = self.history.range((name, 0)..=(name, u64::MAX))?.count();
         if of_name > HISTORY_OF_NAME {
             let oldest = self.history.range((name, 0)..=(name, u64::MAX))?.next().transpose()?;
             if let Some(number) = oldest.map(|(k, _)| k.value().1) {
                 self.history.remove((name, number))?;
             }
+        }
+        // Now and then, since it looks at all of them.
+        if self.history.len()? > HISTORY + HISTORY / 10 {
+            self.prune_history()?;
         }
         Ok(())
     }
@@ -669,10 +726,7 @@ impl<'t> Txn<'t> {
     }
 
     pub(super) fn history(&self, name: &str) -> Result<Vec<Transition>, Fault> {
-        self.history
-            .range((name, 0)..=(name, u64::MAX))?
-            .map(|row| Ok(serde_json::from_slice(row?.1.value())?))
-            .collect()
+        self.history.range((name, 0)..=(name, u64::MAX))?.map(|row| unpack(row?.1.value())).collect()
     }
 
     /// Names with the oldest transitions lose them first.
@@ -695,7 +749,7 @@ impl<'t> Txn<'t> {
 
     pub(super) fn oldest_untold(&self) -> Result<Option<Timestamp>, Fault> {
         match self.untold.first()? {
-            Some((_, v)) => Ok(Some(serde_json::from_slice::<Transition>(v.value())?.at)),
+            Some((_, v)) => Ok(Some(unpack::<Transition>(v.value())?.at)),
             None => Ok(None),
         }
     }
@@ -706,38 +760,47 @@ impl<'t> Txn<'t> {
             .range(from..)?
             .map(|row| {
                 let (k, v) = row?;
-                Ok((k.value(), serde_json::from_slice(v.value())?))
+                Ok((k.value(), unpack(v.value())?))
             })
             .collect()
     }
 
     pub(super) fn forget_untold(&mut self, numbers: &[u64]) -> Result<(), Fault> {
+        let mut bytes = self.meta::<u64>(UNTOLD_NOW)?.unwrap_or(0);
         for n in numbers {
-            self.untold.remove(n)?;
+            if let Some(v) = self.untold.remove(n)? {
+                bytes = bytes.saturating_sub(v.value().len() as u64);
+            }
         }
-        Ok(())
+        self.put_meta(UNTOLD_NOW, &bytes)
     }
 
-    /// Drops the oldest beyond the bound; says how many, and notes the loss.
-    fn prune_untold(&mut self, now: Timestamp) -> Result<u64, Fault> {
-        let total = self.untold.stats()?.stored_bytes();
-        if total <= UNTOLD_BYTES {
-            return Ok(0);
-        }
-        // Down to three quarters, so that this is not done for every one.
-        let mut over = total - UNTOLD_BYTES / 4 * 3;
+    /// Drops the oldest, down to three quarters of the bound, so that this is
+    /// not done for every one; the loss is noted.
+    fn drop_oldest(&mut self, now: Timestamp) -> Result<(), Fault> {
+        let mut bytes = self.meta::<u64>(UNTOLD_NOW)?.unwrap_or(0);
         let mut dropped = 0;
-        while over > 0 {
+        while bytes > UNTOLD_BYTES / 4 * 3 {
             let Some((_, v)) = self.untold.pop_first()? else { break };
-            over = over.saturating_sub(v.value().len() as u64);
+            bytes = bytes.saturating_sub(v.value().len() as u64);
             dropped += 1;
         }
+        self.put_meta(UNTOLD_NOW, &bytes)?;
+        self.put_meta(DROPPED, &(self.meta::<u64>(DROPPED)?.unwrap_or(0) + dropped))?;
         self.push_loss(&Loss {
             kind: LossKind::TransitionsDropped,
             at: now,
             count: dropped,
             detail: "the oldest transitions were dropped to keep the ledger below its ceiling".to_owned(),
-        })?;
+        })
+    }
+
+    /// How many were dropped since this was asked last, for the log.
+    fn take_dropped(&mut self) -> Result<u64, Fault> {
+        let dropped = self.meta::<u64>(DROPPED)?.unwrap_or(0);
+        if dropped > 0 {
+            self.put_meta(DROPPED, &0_u64)?;
+        }
         Ok(dropped)
     }
 
@@ -808,6 +871,25 @@ impl<'t> Txn<'t> {
 
 fn decoded<T: DeserializeOwned>(value: Option<redb::AccessGuard<'_, Bytes>>) -> Result<Option<T>, Fault> {
     value.map(|v| Ok(serde_json::from_slice(v.value())?)).transpose()
+}
+
+/// The values of which there is one a name: JSON, deflated to about a third. A
+/// report of 10,000 names is not much slower for it, and the file stays small.
+fn packed<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
+    let mut to = DeflateEncoder::new(Vec::new(), Compression::fast());
+    serde_json::to_writer(&mut to, value)?;
+    Ok(to.finish()?)
+}
+
+fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    let mut json = Vec::with_capacity(bytes.len() * 3);
+    // A corrupt value must not unfold without end.
+    DeflateDecoder::new(bytes).take(VALUE_MOST).read_to_end(&mut json)?;
+    Ok(serde_json::from_slice(&json)?)
+}
+
+fn unpacked<T: DeserializeOwned>(value: Option<redb::AccessGuard<'_, Bytes>>) -> Result<Option<T>, Fault> {
+    value.map(|v| unpack(v.value())).transpose()
 }
 
 fn millis(t: Timestamp) -> i64 {

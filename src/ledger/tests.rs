@@ -514,6 +514,38 @@ fn promise_5_a_week_without_a_hub_stays_below_the_ceiling() {
     assert_eq!(c.ledger.summary().names, 2_000);
 }
 
+/// Promise 5 with as many names as one server may have: they are found in one
+/// scan, judged, and change twice while the hub is down.
+#[test]
+fn promise_5_ten_thousand_names_stay_below_the_ceiling() {
+    let c = Case::new();
+    let names: Vec<String> =
+        (0..10_000).map(|i| format!("www.a-longer-name-{i}.example-{i}.com.cn")).collect();
+    c.ledger.apply_scan(scan(&names.iter().map(String::as_str).collect::<Vec<_>>(), t0()));
+    let file = c.dir.path().join("ledger.redb");
+    let mut largest = 0;
+    let mut look = || largest = largest.max(std::fs::metadata(&file).unwrap().len());
+    look();
+    for (round, state) in [FilingState::NotFiled, FilingState::Filed].into_iter().enumerate() {
+        let now = at(round as i64 * 12);
+        for chunk in names.chunks(128) {
+            let found = chunk.iter().map(|n| (n.clone(), exposure(ExposureState::Here, now))).collect();
+            c.ledger.record_exposures(found, now);
+            let found =
+                chunk.iter().map(|n| (vec![n.clone()], filing(state, AccessState::Unknown, now))).collect();
+            c.ledger.record_filings(found, now);
+            look();
+        }
+        c.ledger.maintain(now);
+        look();
+    }
+    let sealed = c.ledger.next(true).unwrap().unwrap();
+    look();
+    let dropped = c.ledger.losses().first().map_or(0, |l| l.count);
+    assert_eq!(c.ledger.health().untold + dropped, 20_000, "every one is counted");
+    assert_eq!((c.ledger.summary().names, c.ledger.summary().compliant), (10_000, 10_000));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
