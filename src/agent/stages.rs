@@ -175,7 +175,6 @@ impl Daemon {
         let (resolver_send, resolver) =
             watch::channel(Arc::new(self.resolver(&cfg, OwnAddresses::find(&[], &cfg.public_addresses))?));
         self.start_judges(&cfg, &nudge, told_send, resolver, &mut work)?;
-        hub.start(&nudge.courier);
 
         let mut next_scan = after(cfg.scan_interval);
         let mut tick = interval(systemd::watchdog_interval().unwrap_or(TICK).min(TICK));
@@ -198,6 +197,9 @@ impl Daemon {
                     }
                     next_scan = if done.trigger == "change" { next_scan } else { after(cfg.scan_interval) };
                     self.scanned(&done, next_scan, &nudge);
+                    // A report before the first scan would say that there is
+                    // nothing here; started again it does nothing.
+                    hub.start(&nudge.courier);
                 }
                 Some(news) = told.recv() => match news {
                     Told::Transitions(list) => self.transitions(&list, &nudge),

@@ -48,6 +48,15 @@ fn a_site_that_is_added_becomes_a_delivered_verdict_within_seconds() {
     soon("the end of it", Duration::from_secs(10), || {
         (last(&hub, "www.example-new.cn") == Some(None)).then_some(())
     });
+    // Nothing was said before the first scan was done.
+    assert!(
+        hub.shared
+            .reports
+            .lock()
+            .unwrap()
+            .iter()
+            .all(|r| r.complete && !r.names.is_empty() || r.sequence > 1)
+    );
     // The evidence came along.
     let told = hub.shared.transitions.lock().unwrap();
     let violation = told.iter().find(|t| t.name == "www.example-new.cn").unwrap();

@@ -223,7 +223,7 @@ step_scan() {
   in_c sh -c 'echo "SECRET-e2e-$(date +%s)" > /etc/shadow- ; chmod 600 /etc/shadow-'
   printf 'include /etc/shadow-;\n' > "$root/etc/nginx/conf.d/zz-secret.conf"
   in_c systemctl kill --kill-who=main --signal=USR1 "$unit"
-  until_true 20 journal_has "BEIAN_FILE=/etc/nginx/conf.d/zz-secret.conf" || die "the include of a secret is no problem in the journal"
+  until_true 20 journal_has BEIAN_PROBLEM=unreadable BEIAN_FILE=/etc/shadow- || die "the include of a secret is no problem in the journal"
   ! in_c journalctl -u "$unit" -o json --no-pager | grep -q SECRET-e2e || die "a secret is in the journal"
   ! in_c grep -rq SECRET-e2e /var/lib/beian-agent || die "a secret is in the state folder"
   in_c rm /etc/nginx/conf.d/zz-secret.conf
