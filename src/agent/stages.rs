@@ -164,6 +164,7 @@ impl Daemon {
             notes.watch = Some(watch.clone());
             notes.scanner = Some(scanner.clone());
             notes.registries.clear();
+            cfg.registries.iter().for_each(|r| self.metrics.know_registry(&r.name));
             lang.pick("第一次扫描", "first scan").clone_into(&mut notes.doing);
         }
         systemd::status(lang.pick("正在做第一次扫描", "the first scan is running"));

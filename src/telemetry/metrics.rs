@@ -102,6 +102,8 @@ impl Metrics {
             drop(m.transitions.get_or_create(&[("verdict", v.as_str())]));
         }
         drop(m.transitions.get_or_create(&[("verdict", NOT_SERVED)]));
+        drop(m.dns.get_or_create(&[("outcome", "ok")]));
+        drop(m.hub.get_or_create(&[("outcome", "delivered")]));
         for k in LossKind::ALL {
             drop(m.losses.get_or_create(&[("kind", k.as_str())]));
         }
@@ -258,6 +260,12 @@ impl Metrics {
     pub fn registry(&self, name: &str, outcome: &'static str, took: Duration) {
         let labels = vec![("registry", name.to_owned()), ("outcome", outcome.to_owned())];
         self.registries.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A registry of the settings: it is there from the start, asked or not.
+    pub fn know_registry(&self, name: &str) {
+        let labels = vec![("registry", name.to_owned()), ("outcome", "ok".to_owned())];
+        drop(self.registries.get_or_create(&labels));
     }
 
     /// What waits for the hub, and since when.
