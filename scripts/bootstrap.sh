@@ -129,7 +129,7 @@ packagers() {
   tool cargo-generate-rpm 0.21.1
 }
 case $what in
-  test) tool cargo-deny 0.20.2; tool cargo-nextest 0.9.143 ;;
+  test) tool cargo-deny 0.20.2; tool cargo-nextest 0.9.143; packagers ;;
   packages) packagers ;;
   lint) tool cargo-deny 0.20.2 ;;
 esac

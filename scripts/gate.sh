@@ -24,6 +24,8 @@ step deny cargo deny --locked check --hide-inclusion-graph bans licenses sources
 if [ "${1:-}" != lint ]; then
   step build cargo build --locked --all-targets
   step doctests cargo test --locked --doc
+  # the packages are part of what is tested, inside a container
+  step packages scripts/packages.sh
   step tests cargo nextest run --locked
 fi
 printf '\n'
