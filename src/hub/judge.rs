@@ -65,10 +65,9 @@ pub fn judge(told: Told<'_>, known: Option<&Known>, exempt: bool) -> Judged {
         connected_before_filing: told.connected_before_filing,
     };
     let (own_state, own_access) = match told.filing {
-        Some((state, access)) => (
-            state.parse().unwrap_or(FilingState::Unknown),
-            access.parse().unwrap_or(AccessState::Unknown),
-        ),
+        Some((state, access)) => {
+            (state.parse().unwrap_or(FilingState::Unknown), access.parse().unwrap_or(AccessState::Unknown))
+        }
         None => (FilingState::Unknown, AccessState::Unknown),
     };
     // Names that need no filing, by what they are.
@@ -115,7 +114,9 @@ fn before(state: FilingState, approved_on: Option<&str>, exposed_since: Option<i
     let Some(since) = exposed_since else { return false };
     match state {
         FilingState::NotFiled => true,
-        FilingState::Filed | FilingState::Restricted => approved_on.is_some_and(|on| on > day(since).as_str()),
+        FilingState::Filed | FilingState::Restricted => {
+            approved_on.is_some_and(|on| on > day(since).as_str())
+        }
         FilingState::SuspectedNotFiled | FilingState::Unknown => false,
     }
 }
@@ -154,7 +155,8 @@ mod tests {
         let not_filed = known(FilingState::NotFiled, AccessState::Unknown);
         assert_eq!(verdict(TOLD, Some(&not_filed)), word(Verdict::Violation, "not_filed"));
         // A customer's own registry file says what it likes.
-        let lied = Told { verdict: Verdict::Compliant, reason: "filed", filing: Some(("filed", "here")), ..TOLD };
+        let lied =
+            Told { verdict: Verdict::Compliant, reason: "filed", filing: Some(("filed", "here")), ..TOLD };
         assert_eq!(verdict(lied, Some(&not_filed)), word(Verdict::Violation, "not_filed"));
         let elsewhere = known(FilingState::Unknown, AccessState::Elsewhere);
         assert_eq!(verdict(lied, Some(&elsewhere)), word(Verdict::Violation, "access_not_filed"));

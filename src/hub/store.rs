@@ -213,8 +213,10 @@ impl Store {
 
     /// The value of a counter; 0 before it was first taken.
     pub async fn marked(&self, name: &str) -> Result<i64, StoreError> {
-        let row =
-            sqlx::query("SELECT value FROM marks WHERE name = $1").bind(name).fetch_optional(&self.read).await?;
+        let row = sqlx::query("SELECT value FROM marks WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&self.read)
+            .await?;
         Ok(row.map_or(Ok(0), |r| r.try_get(0))?)
     }
 

@@ -483,11 +483,10 @@ fn transition(
             || of_row("exposed_since").and_then(time),
             |r| r.exposed_since.map(|t| t.as_millisecond()),
         ),
-        filed_since: same
-            .map_or_else(
-                || of_row("filed_since").and_then(|v| v.as_str()).and_then(date),
-                |r| r.filed_since.as_deref().and_then(date),
-            ),
+        filed_since: same.map_or_else(
+            || of_row("filed_since").and_then(|v| v.as_str()).and_then(date),
+            |r| r.filed_since.as_deref().and_then(date),
+        ),
         row: t.row.as_ref().map(|r| without_nul(r.to_string())).filter(|r| r.len() <= EVIDENCE_MOST),
     })
 }

@@ -237,11 +237,12 @@ impl Store {
 
     /// Takes an agent's key away. False where there is none.
     pub async fn revoke_agent(&self, tx: &mut Tx, id: &str, why: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE agents SET state = 'revoked', why = $1 WHERE id = $2 AND state <> 'revoked'")
-            .bind(clean(why))
-            .bind(id)
-            .execute(&mut **tx)
-            .await?;
+        let done =
+            sqlx::query("UPDATE agents SET state = 'revoked', why = $1 WHERE id = $2 AND state <> 'revoked'")
+                .bind(clean(why))
+                .bind(id)
+                .execute(&mut **tx)
+                .await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -271,11 +272,12 @@ impl Store {
     /// Takes the next sequence of an agent's lookups: `Err(highest)` where it
     /// is not above the last one.
     pub async fn take_lookup_sequence(&self, id: &str, sequence: i64) -> Result<Result<(), i64>, StoreError> {
-        let done = sqlx::query("UPDATE agents SET lookup_sequence = $1 WHERE id = $2 AND lookup_sequence < $1")
-            .bind(sequence)
-            .bind(id)
-            .execute(self.write())
-            .await?;
+        let done =
+            sqlx::query("UPDATE agents SET lookup_sequence = $1 WHERE id = $2 AND lookup_sequence < $1")
+                .bind(sequence)
+                .bind(id)
+                .execute(self.write())
+                .await?;
         if done.rows_affected() == 1 {
             return Ok(Ok(()));
         }
@@ -289,16 +291,23 @@ impl Store {
     /// The key by which receipts are signed from now on, made where there is
     /// none: id, PKCS#8 in base64, public key in base64url.
     pub async fn hub_keys(&self) -> Result<Vec<(String, String, String)>, StoreError> {
-        let rows =
-            sqlx::query("SELECT id, pkcs8, public_key FROM hub_keys ORDER BY retired_at IS NOT NULL, created_at DESC")
-                .fetch_all(self.read())
-                .await?;
+        let rows = sqlx::query(
+            "SELECT id, pkcs8, public_key FROM hub_keys ORDER BY retired_at IS NOT NULL, created_at DESC",
+        )
+        .fetch_all(self.read())
+        .await?;
         rows.iter().map(|r| Ok((r.try_get(0)?, r.try_get(1)?, r.try_get(2)?))).collect()
     }
 
     /// Keeps a new key of the hub's; the ones before sign for those agents
     /// only that have pinned them.
-    pub async fn add_hub_key(&self, tx: &mut Tx, id: &str, pkcs8: &str, public: &str) -> Result<(), StoreError> {
+    pub async fn add_hub_key(
+        &self,
+        tx: &mut Tx,
+        id: &str,
+        pkcs8: &str,
+        public: &str,
+    ) -> Result<(), StoreError> {
         let now = now();
         sqlx::query("UPDATE hub_keys SET retired_at = $1 WHERE retired_at IS NULL")
             .bind(now)

@@ -133,7 +133,8 @@ impl Store {
             let Some(end) = page.last() else { return Ok(None) };
             after = end.n;
             for entry in page {
-                let follows = last.as_ref().is_none_or(|(n, hash)| *n + 1 == entry.n && *hash == entry.before);
+                let follows =
+                    last.as_ref().is_none_or(|(n, hash)| *n + 1 == entry.n && *hash == entry.before);
                 let own = Entry { hash: String::new(), ..entry.clone() }.hashed().hash;
                 if !follows || own != entry.hash {
                     return Ok(Some(entry.n));

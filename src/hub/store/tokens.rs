@@ -153,7 +153,12 @@ const API: &str =
 
 impl Store {
     /// Keeps a new enrolment token; only its hash.
-    pub async fn add_enrol_token(&self, tx: &mut Tx, token: &EnrolToken, hash: &str) -> Result<(), StoreError> {
+    pub async fn add_enrol_token(
+        &self,
+        tx: &mut Tx,
+        token: &EnrolToken,
+        hash: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO enrol_tokens (id, hash, tenant, ranges, takes_over, uses, used, expires_at, created_at, created_by) \
              VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9)",
@@ -181,7 +186,11 @@ impl Store {
     }
 
     /// Finds a token by itself, and locks it until the transaction ends.
-    pub async fn enrol_token(&self, tx: &mut Tx, token: &str) -> Result<Result<EnrolToken, TokenFault>, StoreError> {
+    pub async fn enrol_token(
+        &self,
+        tx: &mut Tx,
+        token: &str,
+    ) -> Result<Result<EnrolToken, TokenFault>, StoreError> {
         let text = format!("{ENROL} WHERE hash = $1{}", self.for_update());
         let row = sqlx::query(super::sql(text)).bind(hash_of(token)).fetch_optional(&mut **tx).await?;
         let Some(row) = row else { return Ok(Err(TokenFault::Unknown)) };
@@ -196,7 +205,10 @@ impl Store {
 
     /// Counts one use.
     pub async fn use_enrol_token(&self, tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE enrol_tokens SET used = used + 1 WHERE id = $1").bind(id).execute(&mut **tx).await?;
+        sqlx::query("UPDATE enrol_tokens SET used = used + 1 WHERE id = $1")
+            .bind(id)
+            .execute(&mut **tx)
+            .await?;
         Ok(())
     }
 
