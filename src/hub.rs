@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod judge;
 pub mod keys;
 pub mod metrics;
+pub mod poller;
 pub mod problem;
 pub mod questions;
 pub mod routes;

@@ -326,7 +326,7 @@ pub async fn report(
         let report = wire::digest(&json, &agent, sequence)?;
         let body = match coding {
             Coding::Gzip => body.to_vec(),
-            _ => fold(&json),
+            _ => wire::fold(&json),
         };
         Ok((body, report))
     };
@@ -347,6 +347,7 @@ pub async fn report(
         at,
         from: Some(peer.to_string()),
         skew_ms: Some(signed.skew_ms),
+        polled: false,
     };
     let outcome = hub.queue.report(arrival).await;
     hub.metrics.reports.get_or_create(&[("outcome", word(&outcome))]).inc();
@@ -358,14 +359,6 @@ pub async fn report(
         o.insert("settings".to_owned(), serde_json::to_value(settings).unwrap_or_default());
     }
     Ok(Json(answer).into_response())
-}
-
-fn fold(json: &[u8]) -> Vec<u8> {
-    use std::io::Write as _;
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    // Writing into memory does not fail.
-    let _ = gz.write_all(json);
-    gz.finish().unwrap_or_default()
 }
 
 fn receipt(hub: &Hub, signed: &Signed, at: i64) -> Result<Receipt, Problem> {

@@ -84,6 +84,24 @@ pub fn unfold(body: &[u8], coding: Coding) -> Result<Vec<u8>, Refused> {
     }
 }
 
+/// Folds a report as it is kept.
+pub fn fold(json: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    // Writing into memory does not fail.
+    let _ = gz.write_all(json);
+    gz.finish().unwrap_or_default()
+}
+
+/// The sequence that an unfolded report names.
+pub fn sequence(json: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Only {
+        sequence: u64,
+    }
+    serde_json::from_slice::<Only>(json).ok().map(|o| o.sequence).filter(|n| *n <= 1 << 53)
+}
+
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow)]

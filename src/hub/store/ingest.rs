@@ -48,6 +48,8 @@ pub struct Arrival {
     pub from: Option<String>,
     /// How far the agent's clock is ahead.
     pub skew_ms: Option<i64>,
+    /// The hub fetched it: no sequence is used up, and no receipt is due.
+    pub polled: bool,
 }
 
 /// A heartbeat.
@@ -188,6 +190,34 @@ impl Now {
         self.address_at = Some(at);
     }
 
+    /// This report is the state from now on.
+    fn state<'a>(&mut self, a: &'a Arrival, newest: &mut BTreeMap<&'a str, Vec<&'a Arrival>>) {
+        self.parts = a.report.parts;
+        self.version.clone_from(&a.report.version);
+        self.hostname.clone_from(&a.report.hostname);
+        self.complete = a.report.complete.into();
+        self.scanned_at = Some(a.report.scanned_at);
+        self.addresses = json!(a.report.addresses).to_string();
+        let parts = newest.entry(&a.agent).or_default();
+        parts.retain(|p| p.report.report_id == a.report.report_id);
+        parts.push(a);
+    }
+
+    /// A report that was fetched: the agent's word too, but without a
+    /// signature, so it proves nothing about sequences. What was pushed after
+    /// it was made is newer.
+    fn polled<'a>(&mut self, a: &'a Arrival, newest: &mut BTreeMap<&'a str, Vec<&'a Arrival>>) -> Outcome {
+        self.last_seen = self.last_seen.max(a.at);
+        let older = a.sequence < self.snapshot_sequence
+            || self.scanned_at.is_some_and(|t| a.report.scanned_at < t)
+            || newest.contains_key(a.agent.as_str());
+        if older || a.report.parts > 1 {
+            return Outcome::Known(a.at);
+        }
+        self.state(a, newest);
+        Outcome::Stored(a.at)
+    }
+
     fn went_back(&mut self, sequence: i64) {
         let highest = self.highest;
         let text =
@@ -244,6 +274,10 @@ impl Store {
                 outcomes.push(Outcome::Revoked);
                 continue;
             }
+            if a.polled {
+                outcomes.push(now.polled(a, &mut newest));
+                continue;
+            }
             let before = taken
                 .get(&(a.agent.as_str(), a.sequence))
                 .copied()
@@ -277,15 +311,7 @@ impl Store {
             }
             if a.sequence > now.snapshot_sequence {
                 now.snapshot_sequence = a.sequence;
-                now.parts = a.report.parts;
-                now.version.clone_from(&a.report.version);
-                now.hostname.clone_from(&a.report.hostname);
-                now.complete = a.report.complete.into();
-                now.scanned_at = Some(a.report.scanned_at);
-                now.addresses = json!(a.report.addresses).to_string();
-                let parts = newest.entry(&a.agent).or_default();
-                parts.retain(|p| p.report.report_id == a.report.report_id);
-                parts.push(a);
+                now.state(a, &mut newest);
             }
             outcomes.push(Outcome::Stored(a.at));
         }
