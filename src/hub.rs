@@ -14,6 +14,7 @@ pub mod exempt;
 pub mod ingest;
 pub mod judge;
 pub mod keys;
+pub mod maintain;
 pub mod metrics;
 pub mod poller;
 pub mod problem;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use super::Hub;
+use super::{Hub, maintain, poller};
 
 /// The running tasks.
 pub struct Work {
@@ -13,8 +13,7 @@ pub struct Work {
 
 /// Starts them.
 pub fn start(hub: &Arc<Hub>) -> Work {
-    let _ = hub;
-    Work { tasks: vec![] }
+    Work { tasks: vec![tokio::spawn(poller::run(hub.clone())), tokio::spawn(maintain::run(hub.clone()))] }
 }
 
 impl Work {
