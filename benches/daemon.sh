@@ -60,11 +60,10 @@ C
   pids+=("$pid")
   status() { RUNTIME_DIRECTORY=$d/run "$agent" --config "$d/agent.toml" status --format json; }
   for i in $(seq 600); do
-    status 2>/dev/null | grep -q "\"violation\": *$sites," && break
-    status 2>/dev/null | grep -q "\"violation\":$sites," && break
-    sleep 0.2
+    [ "$(status 2>/dev/null | tr -d " \n" | grep -c "\"violation\":$sites[,}]")" = 0 ] || break
+    sleep 1
   done
-  sleep 15
+  sleep 45 # past the tick after which memory is given back
   a=$(cpu "$pid"); sleep 60; b=$(cpu "$pid")
   printf '%6d sites: %s MiB idle, %d ms of CPU in a minute\n' "$sites" "$(rss "$pid")" $((b - a))
   a=$(cpu "$pid")

@@ -15,6 +15,7 @@ mod beat;
 mod desk;
 mod hub;
 mod judge;
+mod memory;
 mod scanner;
 mod stages;
 

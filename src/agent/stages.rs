@@ -28,6 +28,7 @@ use super::beat::Stages;
 use super::desk::Board;
 use super::hub::{self, Hub};
 use super::judge::{Judge, Told};
+use super::memory;
 use super::scanner::{Scanned, Scanner, Tools};
 
 /// How often the gauges, the watchdog's word and the STATUS= line are renewed
@@ -184,10 +185,13 @@ impl Daemon {
         maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut standing = Standing::default();
         let mut own: Option<OwnAddresses> = None;
+        // Something was done since memory was last given back.
+        let mut worked = false;
         let end = loop {
             tokio::select! {
                 Some(change) = changes.recv() => scanner.changed(change),
                 Some(done) = scanned.recv() => {
+                    worked = true;
                     if own.as_ref() != Some(&done.own) {
                         resolver_send.send_replace(Arc::new(self.resolver(&cfg, done.own.clone())?));
                         // Not at the start: everything is due then as it was.
@@ -203,7 +207,10 @@ impl Daemon {
                     hub.start(&nudge.courier);
                 }
                 Some(news) = told.recv() => match news {
-                    Told::Transitions(list) => self.transitions(&list, &nudge),
+                    Told::Transitions(list) => {
+                        worked = true;
+                        self.transitions(&list, &nudge);
+                    }
                     Told::Registries(problems) => standing.registries(problems, &self.ledger, &self.metrics),
                     Told::BehindNat(is) => standing.behind_nat(is, &self.ledger, &self.metrics),
                 },
@@ -212,7 +219,12 @@ impl Daemon {
                     scanner.all("timer");
                 }
                 _ = maintain.tick() => self.maintain().await,
-                _ = tick.tick() => self.tick(),
+                _ = tick.tick() => {
+                    self.tick();
+                    if std::mem::take(&mut worked) {
+                        memory::give_back();
+                    }
+                }
                 _ = self.signals.user.recv() => scanner.all("signal"),
                 _ = self.signals.hangup.recv() => {
                     logs.reopen();
