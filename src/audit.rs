@@ -2,6 +2,7 @@
 //! hub) that wires the rooms together.
 
 mod findings;
+mod known;
 mod rows;
 
 use std::collections::HashMap;
@@ -23,6 +24,8 @@ use crate::resolve::{OwnAddresses, Resolver};
 use crate::source::Source;
 use crate::verdict;
 use crate::vhost::{self, Entry};
+
+pub use known::{Known, frames};
 
 use rows::Draft;
 
@@ -97,6 +100,9 @@ pub fn scan(cfg: &Config, req: &Request) -> anyhow::Result<Scan> {
 pub struct Frames {
     /// In load order. With a target where the name is to be judged.
     pub rows: Vec<(Row, Option<Target>)>,
+    /// `None`: there are no other rows. Else rows that are not here are as they
+    /// were in the scan before, but for these names, which have none any more.
+    pub gone: Option<Vec<String>>,
     /// What is wrong with sites.
     pub findings: Vec<Finding>,
     /// What was not read, or should be known.
@@ -105,26 +111,6 @@ pub struct Frames {
     pub complete: bool,
     /// How many sites there are.
     pub sites: usize,
-}
-
-/// The rows of a scan, under the policy of the settings.
-pub fn frames(cfg: &Config, scan: Scan, now: Timestamp) -> Frames {
-    let policy = rows::Policy::new(cfg, now);
-    let mut drafts = rows::Drafts::new(&policy);
-    drafts.add_sites(&scan.sites);
-    let (drafts, not_names) = drafts.finish();
-    let complete = scan.complete();
-    let findings = findings::of(&scan.sites);
-    let mut problems = scan.problems;
-    problems.extend(not_names);
-    let rows = drafts
-        .into_iter()
-        .map(|d| {
-            let target = d.target().cloned();
-            (d.into_row(now), target)
-        })
-        .collect();
-    Frames { rows, findings, problems, complete, sites: scan.sites.len() }
 }
 
 /// The problem that only private addresses of this server are known

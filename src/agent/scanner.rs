@@ -139,6 +139,8 @@ struct Trees {
     /// In the order in which they were found.
     order: Vec<TreeKey>,
     kept: HashMap<TreeKey, Vec<u8>>,
+    /// What their sites came to.
+    known: audit::Known,
 }
 
 fn scan(
@@ -196,7 +198,7 @@ fn scan(
         let configured: Vec<_> = cfg.public_addresses.iter().chain(&tools.assigned).copied().collect();
         OwnAddresses::find(&[], &configured)
     };
-    let frames = audit::frames(cfg, found, at);
+    let frames = audit::frames(cfg, found, at, &mut trees.known, full);
     let (sites, complete) = (frames.sites, frames.complete);
     let applied = tools.ledger.apply_scan(ScanResult {
         rows: frames
@@ -204,6 +206,7 @@ fn scan(
             .into_iter()
             .map(|(row, t)| (row, t.map_or_else(Vec::new, |t| t.filing_names)))
             .collect(),
+        gone: frames.gone,
         findings: frames.findings,
         problems: frames.problems,
         addresses: own.list.clone(),
@@ -228,3 +231,6 @@ fn unpack(bytes: &[u8]) -> Option<Scan> {
     let (sites, problems): (Vec<Site>, Vec<Problem>) = serde_json::from_slice(&json).ok()?;
     Some(Scan { sites, problems })
 }
+
+#[cfg(test)]
+mod tests;
