@@ -104,7 +104,7 @@ fn text(rng: &mut StdRng, nginx: bool) -> String {
             0 => "_".to_owned(),
             1 if nginx => ".example.cn".to_owned(),
             2 => "a@b".to_owned(),
-            n => format!("n{}.example.cn n{n}.example.com", rng.random_range(0..8)),
+            n => format!("n{}.example.cn n{n}.example.com", rng.random_range(0..40)),
         };
         let port = rng.random_range(80..82);
         let first = name.split(' ').next().unwrap_or_default();
