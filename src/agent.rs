@@ -17,6 +17,8 @@ mod hub;
 mod judge;
 mod scanner;
 mod stages;
+mod standing;
+mod watcher;
 
 pub use desk::named;
 pub use hub::request;

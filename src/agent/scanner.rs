@@ -70,8 +70,6 @@ pub struct Tools {
     pub cfg: Arc<Config>,
     pub ledger: Arc<Ledger>,
     pub watch: Arc<Watch>,
-    /// Addresses that the hub's inventory assigns to this server.
-    pub assigned: Vec<std::net::IpAddr>,
     pub scanned: UnboundedSender<Scanned>,
     pub stage: Stage,
 }
@@ -192,10 +190,7 @@ fn scan(
         tools.watch.refollow(reached, began);
     }
     drop(src);
-    let own = {
-        let configured: Vec<_> = cfg.public_addresses.iter().chain(&tools.assigned).copied().collect();
-        OwnAddresses::find(&[], &configured)
-    };
+    let own = OwnAddresses::find(&[], &cfg.public_addresses);
     let frames = audit::frames(cfg, found, at);
     let (sites, complete) = (frames.sites, frames.complete);
     let applied = tools.ledger.apply_scan(ScanResult {

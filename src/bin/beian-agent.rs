@@ -42,7 +42,7 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
     if let Command::Doctor(format) = call.command {
         return cli::doctor(&call, cfg, format, lang);
     }
-    let cfg = cfg.map_err(cli::bad_settings(lang))?;
+    let mut cfg = cfg.map_err(cli::bad_settings(lang))?;
     if call.command == Command::Run {
         let life = agent::Life { cfg, settings: call.config.clone(), lang, log: cli::log_filter(&call) };
         return agent::run(life).map(|()| cli::OK).map_err(Stop::from);
@@ -53,6 +53,9 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
         }
     }
 
+    if matches!(call.command, Command::Sites(_) | Command::Audit(_) | Command::Explain(..)) {
+        cli::as_enrolled(&mut cfg);
+    }
     match &call.command {
         Command::ConfigCheck => cli::config_check(&cfg, lang),
         Command::ConfigShow => cli::config_show(&cfg, lang),

@@ -1,18 +1,29 @@
 //! What each command shows, once the rooms have done their work.
 
+use std::sync::Arc;
+
 use clap_complete::Shell;
 
 use crate::audit::Request;
-use crate::config::{Config, Lang, PRESETS};
+use crate::config::{Config, Lang, PRESETS, RegistryKind};
 use crate::document::{self, Circumstances};
 use crate::facts::{Report, SITES_SCHEMA, Scan, Server};
+use crate::filing::AskHub;
 use crate::names::{NameClass, classify};
 use crate::resolve;
+use crate::uplink::{Enrolment, Lookup};
 
 use super::{Format, INCOMPLETE, OK, Output, Pass, Stop, args, bad_settings, exit_code, names_file, output};
 
 /// What to read and whom to ask.
 pub fn request(pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Result<Request, Stop> {
+    let registries = cfg.pick_registries(&pass.registries).map_err(bad_settings(lang))?;
+    // Who must not read the enrolment is as one that is not enrolled.
+    let hub = match registries.iter().any(|r| r.kind == RegistryKind::Hub).then(|| Lookup::open(cfg)) {
+        Some(Some(Ok(lookup))) => Some(Arc::new(lookup) as Arc<dyn AskHub>),
+        Some(Some(Err(why))) => return Err(Stop::refuse(why.of(lang))),
+        _ => None,
+    };
     Ok(Request {
         root: pass.root.clone(),
         entries: pass.entries.clone(),
@@ -21,8 +32,17 @@ pub fn request(pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Res
         only: only.map(str::to_owned),
         addresses: pass.addresses.clone(),
         resolvers: pass.resolvers.clone(),
-        registries: cfg.pick_registries(&pass.registries).map_err(bad_settings(lang))?,
+        registries,
+        hub,
     })
+}
+
+/// The settings as the daemon has them on an enrolled server: the hub is asked
+/// where no registry is configured.
+pub fn as_enrolled(cfg: &mut Config) {
+    if let Ok(Some(_)) = Enrolment::in_force(cfg) {
+        cfg.ask_hub_by_default();
+    }
 }
 
 /// The name of `explain`, if it is one that can be judged.
