@@ -195,7 +195,7 @@ impl Registry {
     }
 
     /// The hub, as an enrolled agent asks it where no registry is configured.
-    pub(super) fn hub() -> Registry {
+    pub fn hub() -> Registry {
         Registry {
             name: "hub".to_owned(),
             kind: RegistryKind::Hub,

@@ -40,13 +40,7 @@ pub(super) struct Asking {
 impl Asking {
     /// Not asked yet; due at once, before all that was asked before.
     pub(super) fn new() -> Asking {
-        Asking {
-            confirmed: None,
-            failures: 0,
-            due: Timestamp::UNIX_EPOCH,
-            asked: false,
-            unserved: false,
-        }
+        Asking { confirmed: None, failures: 0, due: Timestamp::UNIX_EPOCH, asked: false, unserved: false }
     }
 }
 

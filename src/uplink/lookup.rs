@@ -100,9 +100,8 @@ impl Lookup {
     }
 
     async fn post(&self, body: Vec<u8>) -> Result<Said, HubFault> {
-        let failed = |e: &reqwest::Error| {
-            HubFault::new(if e.is_timeout() { Why::Timeout } else { Why::Unavailable })
-        };
+        let failed =
+            |e: &reqwest::Error| HubFault::new(if e.is_timeout() { Why::Timeout } else { Why::Unavailable });
         let agent = (self.agent_id.as_str(), &*self.identity);
         let request = client::signed(&self.client, self.url.clone(), agent, self.next(), body);
         let response = request.send().await.map_err(|e| failed(&e))?;

@@ -382,15 +382,16 @@ impl Courier {
 
     /// Settings that came along, where they are others than those in force.
     fn heed(&self, said: &Said) {
+        /// An object: a list would be taken for its members in their order.
         #[derive(serde::Deserialize)]
         struct Along {
-            settings: HubSettings,
+            settings: serde_json::Map<String, serde_json::Value>,
         }
-        if let Ok(Along { settings }) = serde_json::from_slice(&said.body) {
-            let settings = settings.bounded();
-            if settings != self.enrolment.settings {
-                self.observer.settings(settings);
-            }
+        let Ok(Along { settings }) = serde_json::from_slice(&said.body) else { return };
+        let Ok(settings) = serde_json::from_value::<HubSettings>(settings.into()) else { return };
+        let settings = settings.bounded();
+        if settings != self.enrolment.settings {
+            self.observer.settings(settings);
         }
     }
 
