@@ -4,11 +4,13 @@ use super::*;
 use crate::config::Registry;
 use crate::filing::Registries;
 
+type Answering = Box<dyn Fn(&Ask) -> HubAnswer + Send + Sync>;
+
 /// A hub that says this of each question, and how it was asked.
 #[derive(Default)]
 struct Says {
     calls: Mutex<Vec<usize>>,
-    answer: Option<Box<dyn Fn(&Ask) -> HubAnswer + Send + Sync>>,
+    answer: Option<Answering>,
     /// Faults of the first calls.
     faults: Mutex<VecDeque<HubFault>>,
     /// Calls with more questions are answered at too great length.
