@@ -106,7 +106,8 @@ fn sites(call: &Call, pass: &Pass, cfg: &Config, lang: Lang) -> Result<u8, Stop>
 /// `audit`, and `explain` with one name.
 fn judge(call: &Call, pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
     let output = Output::open(pass.output.as_deref(), call.color, lang)?;
-    let request = cli::request(pass, only, cfg, lang)?;
+    let mut request = cli::request(pass, only, cfg, lang)?;
+    request.hub = cli::hub(&request, cfg, lang)?;
     privilege::drop_all();
     let report = {
         let bar = cli::Bar::start(call, lang);

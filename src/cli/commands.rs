@@ -17,13 +17,6 @@ use super::{Format, INCOMPLETE, OK, Output, Pass, Stop, args, bad_settings, exit
 
 /// What to read and whom to ask.
 pub fn request(pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Result<Request, Stop> {
-    let registries = cfg.pick_registries(&pass.registries).map_err(bad_settings(lang))?;
-    // Who must not read the enrolment is as one that is not enrolled.
-    let hub = match registries.iter().any(|r| r.kind == RegistryKind::Hub).then(|| Lookup::open(cfg)) {
-        Some(Some(Ok(lookup))) => Some(Arc::new(lookup) as Arc<dyn AskHub>),
-        Some(Some(Err(why))) => return Err(Stop::refuse(why.of(lang))),
-        _ => None,
-    };
     Ok(Request {
         root: pass.root.clone(),
         entries: pass.entries.clone(),
@@ -32,9 +25,22 @@ pub fn request(pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Res
         only: only.map(str::to_owned),
         addresses: pass.addresses.clone(),
         resolvers: pass.resolvers.clone(),
-        registries,
-        hub,
+        registries: cfg.pick_registries(&pass.registries).map_err(bad_settings(lang))?,
+        hub: None,
     })
+}
+
+/// What kind `hub` is asked through, where it is among the registries. Who must
+/// not read the enrolment is as one that is not enrolled.
+pub fn hub(request: &Request, cfg: &Config, lang: Lang) -> Result<Option<Arc<dyn AskHub>>, Stop> {
+    if !request.registries.iter().any(|r| r.kind == RegistryKind::Hub) {
+        return Ok(None);
+    }
+    match Lookup::open(cfg) {
+        None => Ok(None),
+        Some(Ok(lookup)) => Ok(Some(Arc::new(lookup))),
+        Some(Err(why)) => Err(Stop::refuse(why.of(lang))),
+    }
 }
 
 /// The settings as the daemon has them on an enrolled server: the hub is asked

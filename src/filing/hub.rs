@@ -26,6 +26,8 @@ use super::{Ask, combine};
 
 /// Questions of one call.
 pub const QUESTIONS_MOST: usize = 500;
+/// All calls of one batch; a hub may be slow with each part of it.
+const RUN_MOST: Duration = Duration::from_secs(300);
 /// Sources behind one filing; more is no answer of a hub.
 const SOURCES_MOST: usize = 32;
 /// Characters of a source's name.
@@ -88,6 +90,7 @@ impl Hub {
 
     /// One filing a question; `done` is told each that has its answer.
     pub(super) async fn run(&self, asks: &[Ask], done: &(dyn Fn(usize) + Sync)) -> Vec<Filing> {
+        let end = Instant::now() + RUN_MOST;
         let mut out: Vec<Filing> = Vec::with_capacity(asks.len());
         let mut todo: VecDeque<Range<usize>> = (0..asks.len())
             .step_by(QUESTIONS_MOST)
@@ -95,7 +98,11 @@ impl Hub {
             .collect();
         while let Some(range) = todo.pop_front() {
             let questions = asks.get(range.clone()).unwrap_or_default();
-            match self.patiently(questions).await {
+            let said = match Instant::now() < end {
+                true => self.patiently(questions).await,
+                false => Err(HubFault::new(Why::Timeout)),
+            };
+            match said {
                 Ok(answers) => {
                     let now = Timestamp::now();
                     out.extend(questions.iter().zip(answers).map(|(q, a)| self.filing(q, a, now)));

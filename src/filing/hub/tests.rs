@@ -322,3 +322,25 @@ fn facts_of_another_licence_are_not_mixed_in() {
     let gone = Filing { state: FilingState::NotFiled, ..filed() };
     assert_eq!(merge(bare, gone).unit, None);
 }
+
+/// A hub that is slow with every part of a batch holds nobody for ever.
+#[tokio::test(start_paused = true)]
+async fn a_batch_has_an_end() {
+    #[derive(Debug)]
+    struct Slow;
+    impl AskHub for Slow {
+        fn ask<'a>(&'a self, _: &'a [Ask]) -> BoxFuture<'a, Result<Vec<HubAnswer>, HubFault>> {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_secs(29)).await;
+                Err(HubFault::new(Why::TooLarge))
+            })
+        }
+    }
+    let mut hub = Hub::new("hub", Duration::from_secs(30));
+    hub.asker = Some(Arc::new(Slow));
+    let begun = Instant::now();
+    let filings = hub.run(&asks(500), &|_| {}).await;
+    assert!(begun.elapsed() < RUN_MOST + Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert_eq!(filings.len(), 500);
+    assert!(filings.iter().all(|f| f.state == FilingState::Unknown));
+}
