@@ -8,6 +8,7 @@ mod rows;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use jiff::{Timestamp, tz};
@@ -18,7 +19,7 @@ use crate::facts::{
     Agent, Exposure, ExposureState, Filing, FilingState, Finding, Problem, ProblemKind, REPORT_SCHEMA,
     Report, Row, Scan, Server, Summary, Why,
 };
-use crate::filing::{Ask, Registries};
+use crate::filing::{Ask, AskHub, Registries};
 use crate::names::Target;
 use crate::resolve::{OwnAddresses, Resolver};
 use crate::source::Source;
@@ -48,6 +49,8 @@ pub struct Request {
     pub resolvers: Vec<SocketAddr>,
     /// The registries to ask.
     pub registries: Vec<Registry>,
+    /// What kind `hub` is asked through.
+    pub hub: Option<Arc<dyn AskHub>>,
 }
 
 /// A part of the pass, for progress.
@@ -155,7 +158,7 @@ pub async fn run(cfg: &Config, req: &Request, progress: &dyn Progress) -> anyhow
     let targets: Vec<&Target> = drafts.iter().filter_map(Draft::target).collect();
     let (exposures, answers) = tokio::join!(
         resolve(&resolver_cfg, &cfg.cdn_suffixes, own, &targets, progress),
-        look_up(&req.registries, &targets, progress),
+        look_up(req, &targets, progress),
     );
     let (exposures, (filings, lookup_problems)) = (exposures?, answers?);
     problems.extend(lookup_problems);
@@ -218,7 +221,7 @@ async fn resolve(
 
 /// One question an apex, however many names it has here.
 async fn look_up<'t>(
-    registries: &[Registry],
+    req: &Request,
     targets: &[&'t Target],
     progress: &dyn Progress,
 ) -> anyhow::Result<(HashMap<&'t [String], Filing>, Vec<Problem>)> {
@@ -234,7 +237,7 @@ async fn look_up<'t>(
         return Ok((HashMap::new(), Vec::new()));
     }
     progress.begin(Stage::Filings, asks.len());
-    let registries = Registries::new(registries)?;
+    let registries = Registries::new(&req.registries)?.through(req.hub.clone());
     let answers = registries.lookup(&asks, &|| progress.step(Stage::Filings)).await;
     let filings = of_ask
         .into_iter()

@@ -11,6 +11,8 @@ use crate::facts::{
     Verdict, Why,
 };
 
+mod hub;
+
 fn policy() -> Freshness {
     let h = |n: u64| Duration::from_secs(n * 3600);
     Freshness {

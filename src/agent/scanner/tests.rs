@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::agent::beat::Stages;
@@ -18,6 +18,8 @@ struct Host {
     dir: tempfile::TempDir,
     tools: Tools,
     trees: Trees,
+    /// The turn that the scans are of goes on.
+    _turn: UnboundedReceiver<Scanned>,
 }
 
 fn ledger(dir: &Path, cfg: &Config) -> Arc<Ledger> {
@@ -41,16 +43,16 @@ impl Host {
         std::fs::write(at("agent.toml"), text).unwrap();
         let cfg = Arc::new(Config::load_with(Some(&at("agent.toml")), vec![]).unwrap());
         let (told, _) = tokio::sync::mpsc::channel(1);
+        let (scanned, turn) = unbounded_channel();
         let tools = Tools {
             ledger: ledger(&cfg.state_dir, &cfg),
             // What changed is told by hand here.
             watch: Arc::new(Watch::start(&cfg.root, told, Options::default()).unwrap()),
-            assigned: Vec::new(),
-            scanned: unbounded_channel().0,
+            scanned,
             stage: Stages::default().stage("scanner"),
             cfg,
         };
-        let host = Host { dir, tools, trees: Trees::default() };
+        let host = Host { dir, tools, trees: Trees::default(), _turn: turn };
         host.put("etc/nginx/nginx.conf", "http { include conf.d/*.conf; }\n");
         host.put("etc/apache2/apache2.conf", "Listen 80\nIncludeOptional sites/*.conf\n");
         host
@@ -65,7 +67,7 @@ impl Host {
             trees: self.trees.order.iter().cloned().collect(),
             dirty: Dirty::Paths(paths),
         });
-        scan(&self.tools, &mut self.trees, "change", change).unwrap()
+        scan(&self.tools, &mut self.trees, "change", change).unwrap().unwrap()
     }
 
     /// What the ledger says, and what it would say after one whole scan of
@@ -76,11 +78,10 @@ impl Host {
             ledger: ledger(&self.dir.path().join(format!("fresh{round}")), cfg),
             cfg: cfg.clone(),
             watch: self.tools.watch.clone(),
-            assigned: Vec::new(),
             scanned: self.tools.scanned.clone(),
             stage: Stages::default().stage("scanner"),
         };
-        scan(&fresh, &mut Trees::default(), "start", None).unwrap();
+        scan(&fresh, &mut Trees::default(), "start", None).unwrap().unwrap();
         [&self.tools.ledger, &fresh.ledger].map(|ledger| {
             let (mut rows, mut meta) = (Vec::new(), ledger.meta());
             ledger.rows(|mut row| {
