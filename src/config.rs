@@ -6,6 +6,8 @@
 //! Q19 to Q23.
 
 mod foreign;
+#[cfg(feature = "hub")]
+mod hub;
 mod layers;
 mod raw;
 mod registry;
@@ -19,6 +21,8 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 pub use foreign::io_text;
+#[cfg(feature = "hub")]
+pub use hub::{DEFAULT_PATH as HUB_PATH, HubAgents, HubConfig, HubServer, ProviderDb, Retention};
 pub use raw::{Raw, parse_resolver};
 pub use registry::{HashOrder, Negative, PRESETS, Rate, Registry, RegistryKind, Secret};
 pub use units::parse_duration;

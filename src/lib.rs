@@ -18,4 +18,6 @@ pub mod ledger;
 pub mod uplink;
 pub mod document;
 pub mod agent;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod cli;

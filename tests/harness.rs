@@ -3,6 +3,10 @@
 
 pub mod dns;
 pub mod hub;
+#[cfg(feature = "hub")]
+pub mod postgres;
+#[cfg(feature = "hub")]
+pub mod provider;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

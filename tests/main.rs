@@ -17,6 +17,9 @@ mod e2e;
 mod enrol;
 mod flow;
 mod harness;
+#[cfg(feature = "hub")]
+#[macro_use]
+mod hub;
 mod packaging;
 mod promises;
 mod registries;

@@ -38,6 +38,7 @@ pub use status::{
     Delivery, Freshness, HubState, LastScan, LedgerState, RegistryState, ResolverState, STATUS_SCHEMA,
     Status, WatchState, WrongName,
 };
+pub use tls::Tls;
 pub use token::{Tokens, make_token};
 
 /// What the polling API answers from. Every call may block on the disk for

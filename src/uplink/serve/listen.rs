@@ -65,7 +65,7 @@ impl Server {
 pub async fn start(settings: Settings, desk: Arc<dyn Desk>) -> Result<Server, ServeError> {
     let tokens = Tokens::open(settings.tokens)?;
     let tls = match settings.tls {
-        Some(pair) => Some(Arc::new(Tls::open(pair, settings.client_ca)?)),
+        Some(pair) => Some(Arc::new(Tls::open(pair, settings.client_ca, "serve")?)),
         None => None,
     };
     let listener =

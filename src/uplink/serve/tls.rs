@@ -19,7 +19,9 @@ use super::{Pair, ServeError};
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A pair and an authority, as their files last were.
-pub(super) struct Tls {
+pub struct Tls {
+    /// The table of the settings that names the files.
+    section: &'static str,
     pair: Pair,
     client_ca: Option<PathBuf>,
     now: Mutex<Now>,
@@ -32,14 +34,15 @@ struct Now {
 }
 
 impl Tls {
-    pub(super) fn open(pair: Pair, client_ca: Option<PathBuf>) -> Result<Tls, ServeError> {
+    /// Reads the files; `section` is the table that names them.
+    pub fn open(pair: Pair, client_ca: Option<PathBuf>, section: &'static str) -> Result<Tls, ServeError> {
         let stamps = stamps(&pair, client_ca.as_deref());
-        let config = config(&pair, client_ca.as_deref())?;
-        Ok(Tls { pair, client_ca, now: Mutex::new(Now { config, stamps, looked: Instant::now() }) })
+        let config = config(&pair, client_ca.as_deref(), section)?;
+        Ok(Tls { section, pair, client_ca, now: Mutex::new(Now { config, stamps, looked: Instant::now() }) })
     }
 
     /// For the next connection.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub fn acceptor(&self) -> TlsAcceptor {
         let due = {
             let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
             now.looked.elapsed() >= LOOK
@@ -52,7 +55,7 @@ impl Tls {
 
     /// Reads the files again, if they changed or it must be. What cannot be
     /// used is an error, and leaves the old ones in force.
-    pub(super) fn look(&self, must: bool) -> Result<(), ServeError> {
+    pub fn look(&self, must: bool) -> Result<(), ServeError> {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         now.looked = Instant::now();
         let stamps = stamps(&self.pair, self.client_ca.as_deref());
@@ -61,7 +64,7 @@ impl Tls {
         }
         // Remembered whatever comes of it, so that it is told once.
         now.stamps = stamps;
-        now.config = config(&self.pair, self.client_ca.as_deref())?;
+        now.config = config(&self.pair, self.client_ca.as_deref(), self.section)?;
         Ok(())
     }
 }
@@ -73,37 +76,37 @@ fn stamps(pair: &Pair, client_ca: Option<&Path>) -> Vec<Option<Stamp>> {
         .collect()
 }
 
-fn config(pair: &Pair, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, ServeError> {
+fn config(pair: &Pair, client_ca: Option<&Path>, section: &str) -> Result<Arc<ServerConfig>, ServeError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chain = certificates(&pair.cert, "tls_cert")?;
+    let chain = certificates(&pair.cert, section, "tls_cert")?;
     let key = PrivateKeyDer::from_pem_file(&pair.key).map_err(|_| {
         let at = pair.key.display();
         // The error's own words could quote the file.
         ServeError::new(
-            format!("[serve] tls_key {at}: no private key in PEM that can be read"),
-            format!("[serve] tls_key {at}：读不到 PEM 格式的私钥"),
+            format!("[{section}] tls_key {at}: no private key in PEM that can be read"),
+            format!("[{section}] tls_key {at}：读不到 PEM 格式的私钥"),
         )
     })?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(unusable)?;
+        .map_err(|e| unusable(section, e))?;
     let builder = match client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let mut roots = RootCertStore::empty();
-            for cert in certificates(path, "client_ca")? {
-                roots.add(cert).map_err(unusable)?;
+            for cert in certificates(path, section, "client_ca")? {
+                roots.add(cert).map_err(|e| unusable(section, e))?;
             }
             // Without a certificate the token still opens, and the health
             // checks need neither.
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .allow_unauthenticated()
                 .build()
-                .map_err(unusable)?;
+                .map_err(|e| unusable(section, e))?;
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|e| unusable(section, e))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // A resumed session would remember a certificate that a changed client_ca
     // no longer signs.
@@ -112,7 +115,7 @@ fn config(pair: &Pair, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, Se
     Ok(Arc::new(config))
 }
 
-fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, ServeError> {
+fn certificates(path: &Path, section: &str, key: &str) -> Result<Vec<CertificateDer<'static>>, ServeError> {
     let at = path.display();
     let list = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -120,15 +123,15 @@ fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, 
         .filter(|list| !list.is_empty());
     list.ok_or_else(|| {
         ServeError::new(
-            format!("[serve] {key} {at}: no certificate in PEM that can be read"),
-            format!("[serve] {key} {at}：读不到 PEM 格式的证书"),
+            format!("[{section}] {key} {at}: no certificate in PEM that can be read"),
+            format!("[{section}] {key} {at}：读不到 PEM 格式的证书"),
         )
     })
 }
 
-fn unusable(e: impl std::fmt::Display) -> ServeError {
+fn unusable(section: &str, e: impl std::fmt::Display) -> ServeError {
     ServeError::new(
-        format!("[serve] tls_cert, tls_key, client_ca: {e}"),
-        format!("[serve] tls_cert、tls_key、client_ca 用不了（{e}）"),
+        format!("[{section}] tls_cert, tls_key, client_ca: {e}"),
+        format!("[{section}] tls_cert、tls_key、client_ca 用不了（{e}）"),
     )
 }
