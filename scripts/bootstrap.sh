@@ -43,7 +43,7 @@ case $what in
     need mmdebstrap mmdebstrap
     need lintian lintian
     need rpm rpm
-    need prometheus promtool ;;
+    need prometheus prometheus ;;
   bench) need knot knotd; need python3-venv /usr/share/doc/python3-venv; need time /usr/bin/time ;;
 esac
 
