@@ -43,7 +43,10 @@ case $what in
     need mmdebstrap mmdebstrap
     need lintian lintian
     need rpm rpm
-    need prometheus promtool ;;
+    need prometheus promtool
+    need prometheus prometheus
+    # the hub's store; its tests start servers of their own
+    need postgresql /usr/lib/postgresql ;;
   bench) need knot knotd; need python3-venv /usr/share/doc/python3-venv; need time /usr/bin/time ;;
 esac
 

@@ -22,11 +22,11 @@ step format cargo fmt --check
 step clippy cargo clippy --locked --all-targets --all-features -- -D warnings
 step deny cargo deny --locked check --hide-inclusion-graph bans licenses sources
 if [ "${1:-}" != lint ]; then
-  step build cargo build --locked --all-targets
-  step doctests cargo test --locked --doc
+  step build cargo build --locked --all-targets --all-features
+  step doctests cargo test --locked --doc --all-features
   # the packages are part of what is tested, inside a container
   step packages scripts/packages.sh
-  step tests cargo nextest run --locked
+  step tests cargo nextest run --locked --all-features
 fi
 printf '\n'
 printf '%s\n' "${times[@]}" "$(printf '%5d s  all of it: passed' $SECONDS)"

@@ -18,6 +18,8 @@ mod judge;
 mod memory;
 mod scanner;
 mod stages;
+mod standing;
+mod watcher;
 
 pub use desk::named;
 pub use hub::request;

@@ -2,11 +2,13 @@
 //! hub) that wires the rooms together.
 
 mod findings;
+mod known;
 mod rows;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use jiff::{Timestamp, tz};
@@ -17,12 +19,14 @@ use crate::facts::{
     Agent, Exposure, ExposureState, Filing, FilingState, Finding, Problem, ProblemKind, REPORT_SCHEMA,
     Report, Row, Scan, Server, Summary, Why,
 };
-use crate::filing::{Ask, Registries};
+use crate::filing::{Ask, AskHub, Registries};
 use crate::names::Target;
 use crate::resolve::{OwnAddresses, Resolver};
 use crate::source::Source;
 use crate::verdict;
 use crate::vhost::{self, Entry};
+
+pub use known::{Known, frames};
 
 use rows::Draft;
 
@@ -45,6 +49,8 @@ pub struct Request {
     pub resolvers: Vec<SocketAddr>,
     /// The registries to ask.
     pub registries: Vec<Registry>,
+    /// What kind `hub` is asked through.
+    pub hub: Option<Arc<dyn AskHub>>,
 }
 
 /// A part of the pass, for progress.
@@ -97,6 +103,9 @@ pub fn scan(cfg: &Config, req: &Request) -> anyhow::Result<Scan> {
 pub struct Frames {
     /// In load order. With a target where the name is to be judged.
     pub rows: Vec<(Row, Option<Target>)>,
+    /// `None`: there are no other rows. Else rows that are not here are as they
+    /// were in the scan before, but for these names, which have none any more.
+    pub gone: Option<Vec<String>>,
     /// What is wrong with sites.
     pub findings: Vec<Finding>,
     /// What was not read, or should be known.
@@ -105,26 +114,6 @@ pub struct Frames {
     pub complete: bool,
     /// How many sites there are.
     pub sites: usize,
-}
-
-/// The rows of a scan, under the policy of the settings.
-pub fn frames(cfg: &Config, scan: Scan, now: Timestamp) -> Frames {
-    let policy = rows::Policy::new(cfg, now);
-    let mut drafts = rows::Drafts::new(&policy);
-    drafts.add_sites(&scan.sites);
-    let (drafts, not_names) = drafts.finish();
-    let complete = scan.complete();
-    let findings = findings::of(&scan.sites);
-    let mut problems = scan.problems;
-    problems.extend(not_names);
-    let rows = drafts
-        .into_iter()
-        .map(|d| {
-            let target = d.target().cloned();
-            (d.into_row(now), target)
-        })
-        .collect();
-    Frames { rows, findings, problems, complete, sites: scan.sites.len() }
 }
 
 /// The problem that only private addresses of this server are known
@@ -169,7 +158,7 @@ pub async fn run(cfg: &Config, req: &Request, progress: &dyn Progress) -> anyhow
     let targets: Vec<&Target> = drafts.iter().filter_map(Draft::target).collect();
     let (exposures, answers) = tokio::join!(
         resolve(&resolver_cfg, &cfg.cdn_suffixes, own, &targets, progress),
-        look_up(&req.registries, &targets, progress),
+        look_up(req, &targets, progress),
     );
     let (exposures, (filings, lookup_problems)) = (exposures?, answers?);
     problems.extend(lookup_problems);
@@ -232,7 +221,7 @@ async fn resolve(
 
 /// One question an apex, however many names it has here.
 async fn look_up<'t>(
-    registries: &[Registry],
+    req: &Request,
     targets: &[&'t Target],
     progress: &dyn Progress,
 ) -> anyhow::Result<(HashMap<&'t [String], Filing>, Vec<Problem>)> {
@@ -248,7 +237,7 @@ async fn look_up<'t>(
         return Ok((HashMap::new(), Vec::new()));
     }
     progress.begin(Stage::Filings, asks.len());
-    let registries = Registries::new(registries)?;
+    let registries = Registries::new(&req.registries)?.through(req.hub.clone());
     let answers = registries.lookup(&asks, &|| progress.step(Stage::Filings)).await;
     let filings = of_ask
         .into_iter()

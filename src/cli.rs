@@ -19,7 +19,8 @@ use crate::facts::Report;
 
 pub use args::{Call, Color, Command, Format, Pass, definition, parse};
 pub use commands::{
-    completions, config_check, config_show, help, one_name, request, show_audit, show_explain, show_sites,
+    as_enrolled, completions, config_check, config_show, help, hub, one_name, request, show_audit,
+    show_explain, show_sites,
 };
 pub use doctor::{DOCTOR_SCHEMA, doctor};
 pub use early::Early;

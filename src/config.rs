@@ -30,6 +30,12 @@ pub use units::parse_duration;
 /// Where the packages put the settings.
 pub const DEFAULT_PATH: &str = "/etc/beian/agent.toml";
 
+/// Where what came of enrolling is kept (`uplink` writes it); that it is there
+/// makes `kind = "hub"` usable without `[hub] url`.
+pub fn enrolment_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("enrolment.json")
+}
+
 /// Why the settings cannot be used: one line that says what to change. Never
 /// quotes a value that may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -287,6 +293,13 @@ impl Config {
         let mut cfg = layers.raw.check(&layers.secrets, &layers.origins)?;
         cfg.files = layers.files;
         Ok(cfg)
+    }
+
+    /// An enrolled agent asks its hub where no registry is configured.
+    pub fn ask_hub_by_default(&mut self) {
+        if self.registries.is_empty() {
+            self.registries.push(Registry::hub());
+        }
     }
 
     /// The registries that `--registry` picks (all of them for none):

@@ -7,7 +7,6 @@
 
 pub mod api;
 pub mod cache;
-pub mod cli;
 pub mod enrol;
 pub mod evidence;
 pub mod exempt;
@@ -25,6 +24,5 @@ pub mod settings;
 pub mod state;
 pub mod store;
 pub mod wire;
-pub mod work;
 
 pub use state::Hub;

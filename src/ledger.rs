@@ -53,7 +53,7 @@ mod store;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -118,6 +118,11 @@ pub struct Ledger {
     inner: Mutex<Inner>,
     /// Changes whenever anything that a report shows has changed.
     generation: AtomicU64,
+    /// Some facts may wait for the hub to hear of their names; so that a
+    /// receipt costs nothing where none does.
+    unserved: AtomicBool,
+    /// Receipts that came since it was opened.
+    deliveries: AtomicU64,
 }
 
 struct Inner {
@@ -155,7 +160,12 @@ impl Ledger {
             clock: Timestamp::UNIX_EPOCH,
         };
         inner.recount();
-        Ok(Ledger { inner: Mutex::new(inner), generation: AtomicU64::new(1) })
+        Ok(Ledger {
+            inner: Mutex::new(inner),
+            generation: AtomicU64::new(1),
+            unserved: AtomicBool::new(true),
+            deliveries: AtomicU64::new(0),
+        })
     }
 
     /// Who reports from now on.
@@ -298,6 +308,38 @@ impl Ledger {
         });
     }
 
+    /// How many reports the hub has taken since the ledger was opened.
+    pub fn deliveries(&self) -> u64 {
+        self.deliveries.load(Ordering::Acquire)
+    }
+
+    /// Whether facts may wait for the hub to be told of their names.
+    pub fn unserved(&self) -> bool {
+        self.unserved.load(Ordering::Acquire)
+    }
+
+    /// The hub has been told of names that it had not heard of: what it did not
+    /// answer for that reason is asked again now. Whether there was any.
+    pub fn unserved_due(&self, now: Timestamp) -> bool {
+        if !self.unserved.swap(false, Ordering::AcqRel) {
+            return false;
+        }
+        self.lock().store.write(|t| {
+            let mut any = false;
+            t.each_fact(|t, key, mut fact| {
+                if fact.asking.unserved {
+                    any = true;
+                    t.put_due(store::DUE_FACTS, fact.asking.due, now, key)?;
+                    // Once for one receipt.
+                    fact.asking = remember::Asking { due: now, unserved: false, ..fact.asking };
+                    t.put_fact(key, &fact)?;
+                }
+                Ok(())
+            })?;
+            Ok(any)
+        })
+    }
+
     /// Every name is to be resolved again now: this server's addresses, or
     /// the resolvers, were changed.
     pub fn all_names_due(&self, now: Timestamp) {
@@ -345,6 +387,7 @@ impl Ledger {
         inner.tick(now);
         let (policy, old_summary) = (inner.policy, inner.summary);
         let mut summary = old_summary;
+        let mut unserved = false;
         let transitions = inner.store.write(|t| {
             // This may run twice.
             summary = old_summary;
@@ -354,6 +397,7 @@ impl Ledger {
                 let Some(mut fact) = t.fact(&key)? else { continue };
                 let due = fact.asking.due;
                 fact.observe(filing.clone(), &policy, now, rand::random());
+                unserved |= fact.asking.unserved;
                 t.put_due(store::DUE_FACTS, due, fact.asking.due, &key)?;
                 t.put_fact(&key, &fact)?;
                 for name in t.uses(&key)? {
@@ -365,6 +409,9 @@ impl Ledger {
             }
             Ok(out)
         });
+        if unserved {
+            self.unserved.store(true, Ordering::Release);
+        }
         inner.summary = summary;
         self.changed();
         transitions

@@ -108,6 +108,7 @@ fn every_point_is_looked_at_and_nothing_is_written() {
     assert_eq!(state("clock", ""), "warning");
     assert_eq!(state("secrets", "state/agent.key"), "fault");
     assert_eq!(state("sends", "hub"), "ok");
+    assert_eq!(state("enrolment", ""), "warning");
     for check in ["reading", "state_dir", "watches", "daemon"] {
         assert!(states.iter().any(|(c, ..)| c == check), "{check}");
     }
@@ -117,6 +118,44 @@ fn every_point_is_looked_at_and_nothing_is_written() {
     assert!(table.contains("✗ 故障  备案来源 paid：") && table.contains("→ "), "{table}");
     assert!(!json.contains("GEHEIM") && !table.contains("GEHEIM"));
     assert_eq!(tree(dir.path()), before);
+}
+
+/// Whether the hub knows this server, and whether the provider has confirmed it.
+#[test]
+fn an_enrolment_is_named_with_its_quarantine() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("state")).unwrap();
+    std::fs::create_dir_all(dir.path().join("root")).unwrap();
+    std::fs::write(
+        dir.path().join("agent.toml"),
+        "[agent]\nroot = 'root'\nstate_dir = 'state'\n[resolver]\nservers = ['127.0.0.1:9']\ntimeout = '100ms'\nattempts = 1\n",
+    )
+    .unwrap();
+    let enrolment = |quarantined: bool| {
+        let json = format!(
+            "{{\"hub\":\"http://127.0.0.1:9/\",\"agent_id\":\"agent-7\",\"receipt_key\":\"x\",\"polling_token\":\"GEHEIM\",\"quarantined\":{quarantined}}}"
+        );
+        std::fs::write(dir.path().join("state/enrolment.json"), json).unwrap();
+    };
+    let check = |lang: &str| {
+        let (_, json) = run(dir.path(), lang, &["--format", "json"]);
+        assert!(!json.contains("GEHEIM"), "{json}");
+        let states = states(&json);
+        let state = |check: &str| states.iter().find(|(c, ..)| c == check).unwrap().2.clone();
+        (state("enrolment"), state("registry"), state("hub"), json)
+    };
+    let (enrolled, registry, ..) = check("en");
+    assert_eq!((enrolled.as_str(), registry.as_str()), ("ok", "warning"), "no hub, no registry");
+    // The enrolment says which hub there is, and that it is asked for filings.
+    enrolment(false);
+    let (enrolled, registry, hub, json) = check("en");
+    assert_eq!((enrolled.as_str(), registry.as_str(), hub.as_str()), ("ok", "fault", "fault"), "{json}");
+    assert!(json.contains("enrolled as agent-7"));
+    enrolment(true);
+    let (enrolled, .., json) = check("en");
+    assert!(enrolled == "warning" && json.contains("quarantine"), "{json}");
+    let (_, table) = run(dir.path(), "zh", &[]);
+    assert!(table.contains("登记：已登记，编号 agent-7，处于隔离状态"), "{table}");
 }
 
 #[test]

@@ -32,10 +32,13 @@ impl Default for Stages {
 }
 
 impl Stages {
-    /// A new stage, which has promised nothing yet.
+    /// A new stage, which has promised nothing yet. It takes the place of the
+    /// one of that name, which ended with its turn and keeps no word any more.
     pub fn stage(&self, name: &'static str) -> Stage {
         let stage = Stage { name, start: self.start, until: Arc::new(AtomicU64::new(u64::MAX)) };
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(stage.clone());
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|s| s.name != name);
+        all.push(stage.clone());
         stage
     }
 
@@ -84,5 +87,14 @@ mod tests {
         assert_eq!(stages.late(), ["scan"]);
         scan.rest();
         assert!(stages.late().is_empty());
+        // After a reload another one keeps the word of this name.
+        ask.within(Duration::ZERO);
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(stages.late(), ["ask"]);
+        let new = stages.stage("ask");
+        assert!(stages.late().is_empty());
+        new.within(Duration::ZERO);
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(stages.late(), ["ask"]);
     }
 }

@@ -1,35 +1,45 @@
 //! The daemon's side of the hub: enrolling where a token is at hand, the
 //! courier, and what the status says of both.
 
-use std::net::IpAddr;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Exempt, Negative, Registry, Text};
+use crate::config::{Config, Exempt, Negative, Registry, RegistryKind, Text};
 use crate::facts::Agent;
+use crate::filing::AskHub;
 use crate::ledger::Ledger;
 use crate::resolve::OwnAddresses;
 use crate::telemetry::Metrics;
-use crate::telemetry::event::{HubCalled, HubOutcome};
 use crate::uplink::enrol::{self, Request};
 use crate::uplink::identity::{fingerprint, own_certificate};
-use crate::uplink::push::{Called, Courier, Observer, Pace, Waiting};
-use crate::uplink::serve::{self, Delivery, HubState, Settings};
-use crate::uplink::{Enrolment, Identity};
+use crate::uplink::push::{Courier, Pace};
+use crate::uplink::serve::{self, HubState, Settings};
+use crate::uplink::{Enrolment, Identity, Lookup};
 
 use super::beat::Stage;
 use super::desk::Board;
+use super::watcher::Watcher;
 
 /// How long a courier that ends may still be busy.
 const DRAIN: Duration = Duration::from_secs(6);
 /// Between two tries to enrol.
 const ENROL_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(900));
+
+/// Why the next turn is to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// This server has enrolled.
+    Enrolled,
+    /// The hub has set something else.
+    Settings,
+}
 
 /// What there is of a hub.
 pub(super) struct Hub {
@@ -61,9 +71,7 @@ impl Hub {
     ) -> Result<Hub, Text> {
         let state = cfg.state_dir.display();
         let broken = |e: std::io::Error| Text::new(format!("{state}: {e}"), format!("{state}：{e}"));
-        let enrolment = Enrolment::read(&cfg.state_dir).map_err(broken)?;
-        // The local settings win: another hub's enrolment is none with this one.
-        let enrolment = enrolment.filter(|e| cfg.hub.url.as_ref().is_none_or(|u| *u == e.hub));
+        let enrolment = Enrolment::in_force(cfg).map_err(broken)?;
         let url = cfg.hub.url.clone().or_else(|| enrolment.as_ref().map(|e| e.hub.clone()));
         let parts = match url {
             None => None,
@@ -80,11 +88,18 @@ impl Hub {
         };
         let hub = Hub { parts, stop: watch::channel(false).0, done: Mutex::new(None) };
         let mut notes = board.notes();
-        notes.hub = hub.parts.as_ref().map(|p| HubState {
-            url: p.url.to_string(),
-            enrolled: p.enrolment.is_some(),
-            quarantined: p.enrolment.as_ref().is_some_and(|e| e.quarantined),
-            ..HubState::default()
+        let before = notes.hub.take();
+        notes.hub = hub.parts.as_ref().map(|p| {
+            let url = p.url.to_string();
+            let before = before.filter(|b| b.url == url).unwrap_or_default();
+            HubState {
+                url,
+                enrolled: p.enrolment.is_some(),
+                quarantined: p.enrolment.as_ref().is_some_and(|e| e.quarantined),
+                last_delivery: before.last_delivery,
+                skew_ms: before.skew_ms,
+                ..HubState::default()
+            }
         });
         drop(notes);
         hub.introduce();
@@ -109,14 +124,24 @@ impl Hub {
         }
     }
 
-    /// Addresses that the inventory assigns to this server.
-    pub(super) fn assigned(&self) -> Vec<IpAddr> {
-        self.enrolment().map_or_else(Vec::new, |e| e.settings.addresses.clone())
+    /// What kind `hub` is asked through, once enrolled.
+    pub(super) fn asker(&self) -> Option<Arc<dyn AskHub>> {
+        let parts = self.parts.as_ref()?;
+        match Lookup::new(&parts.cfg.hub, parts.enrolment.as_ref()?, parts.identity.clone()) {
+            Ok(lookup) => Some(Arc::new(lookup)),
+            Err(why) => {
+                tracing::error!(target: "beian", "the hub cannot be asked for filings: {}", why.en);
+                None
+            }
+        }
     }
 
-    /// Puts what the hub knows behind the local settings, which win.
+    /// Puts what the hub knows behind the local settings, which win. Where no
+    /// registry is configured, the hub is the one.
     pub(super) fn add_to(&self, cfg: &mut Config) {
         let Some(settings) = self.enrolment().map(|e| &e.settings) else { return };
+        cfg.ask_hub_by_default();
+        cfg.public_addresses.extend(&settings.addresses);
         cfg.cdn_suffixes.extend(settings.cdn_suffixes.iter().cloned());
         cfg.exempt.extend(settings.exemptions.iter().map(|e| Exempt {
             name: e.name.clone(),
@@ -124,17 +149,26 @@ impl Hub {
             why: e.why.clone(),
             until: e.until.as_deref().and_then(|u| u.parse().ok()),
         }));
-        let lacks = |r: &&mut Registry| r.canary.is_empty() && r.negative == Negative::Ambiguous;
+        let lacks = |r: &&mut Registry| {
+            r.canary.is_empty() && r.negative == Negative::Ambiguous && r.kind != RegistryKind::Hub
+        };
         for registry in cfg.registries.iter_mut().filter(lacks) {
             registry.canary.clone_from(&settings.canaries);
         }
     }
 
     /// Starts to deliver; enrols first where it has to, and a token is there.
-    pub(super) fn start(&mut self, nudge: &Arc<Notify>) {
+    /// `filings` is nudged when the hub has heard of names; `renew` is told when
+    /// other settings hold with the next turn.
+    pub(super) fn start(
+        &mut self,
+        nudge: &Arc<Notify>,
+        filings: &Arc<Notify>,
+        renew: &UnboundedSender<Renewal>,
+    ) {
         let Some(parts) = self.parts.take() else { return };
-        let (stop, nudge) = (self.stop.subscribe(), nudge.clone());
-        let task = tokio::spawn(deliver(parts, nudge, stop));
+        let stop = self.stop.subscribe();
+        let task = tokio::spawn(deliver(parts, nudge.clone(), filings.clone(), renew.clone(), stop));
         *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 
@@ -159,31 +193,37 @@ fn introduce(parts: &Parts, e: &Enrolment) {
     parts.board.notes().agent_id = Some(e.agent_id.clone());
 }
 
-async fn deliver(mut parts: Parts, nudge: Arc<Notify>, mut stop: watch::Receiver<bool>) {
-    let enrolment = match parts.enrolment.take() {
-        Some(e) => e,
-        None => {
-            parts.stage.rest();
-            let enrolled = tokio::select! {
-                e = enrol_with_patience(&parts) => e,
-                () = async { let _ = stop.wait_for(|s| *s).await; } => return,
-            };
-            let Some(e) = enrolled else { return };
-            introduce(&parts, &e);
-            e
+async fn deliver(
+    mut parts: Parts,
+    nudge: Arc<Notify>,
+    filings: Arc<Notify>,
+    renew: UnboundedSender<Renewal>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let Some(enrolment) = parts.enrolment.take() else {
+        parts.stage.rest();
+        let enrolled = tokio::select! {
+            e = enrol_with_patience(&parts) => e,
+            () = async { let _ = stop.wait_for(|s| *s).await; } => return,
+        };
+        if enrolled.is_some() {
+            // The next turn reads what enrolling left, and reports under it.
+            let _ = renew.send(Renewal::Enrolled);
         }
+        return;
     };
     let watcher = Watcher {
         ledger: parts.ledger.clone(),
         board: parts.board.clone(),
         metrics: parts.metrics.clone(),
         before: Mutex::new(None),
+        failing: AtomicBool::new(false),
         stage: parts.stage.clone(),
+        enrolment: enrolment.clone(),
+        state_dir: parts.cfg.state_dir.clone(),
+        filings,
+        renew,
     };
-    if let Some(state) = &mut parts.board.notes().hub {
-        state.enrolled = true;
-        state.quarantined = enrolment.quarantined;
-    }
     let courier = Courier::new(
         &parts.cfg.hub,
         enrolment,
@@ -290,49 +330,4 @@ fn own_pair(cfg: &Config) -> Option<serve::Pair> {
         return None;
     }
     own_certificate(Path::new(&cfg.state_dir)).ok()
-}
-
-/// Takes the courier's news to the journal, the metrics and the status.
-struct Watcher {
-    ledger: Arc<Ledger>,
-    board: Arc<Board>,
-    metrics: Arc<Metrics>,
-    before: Mutex<Option<HubOutcome>>,
-    stage: Stage,
-}
-
-impl Observer for Watcher {
-    fn called(&self, called: Called) {
-        let now = Timestamp::now();
-        let before = {
-            let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-            before.replace(called.outcome)
-        };
-        HubCalled { outcome: called.outcome, before, sequence: called.sequence, at: now }.emit(&self.metrics);
-        if let Some(ms) = called.skew_ms {
-            self.metrics.set_clock_skew(ms as f64 / 1000.0);
-        }
-        if let Some(state) = &mut self.board.notes().hub {
-            if called.outcome == HubOutcome::Delivered {
-                if called.report {
-                    state.last_delivery = Some(Delivery { at: now, sequence: called.sequence });
-                }
-                state.last_error = None;
-            } else {
-                state.last_error = called.error;
-            }
-            state.next_try = called.next_try;
-            // The status says how far this server is ahead, not the hub.
-            state.skew_ms = called.skew_ms.map(|ms| -ms).or(state.skew_ms);
-        }
-    }
-
-    fn waiting(&self) -> Waiting {
-        let health = self.ledger.health();
-        Waiting { untold: health.untold, oldest: health.oldest }
-    }
-
-    fn alive(&self, within: Duration) {
-        self.stage.within(within);
-    }
 }

@@ -21,9 +21,6 @@ use super::beat::Stage;
 
 /// Names that are asked of DNS in one batch, and then remembered at once.
 const NAMES_AT_A_TIME: usize = 128;
-/// Filings that are asked for in one batch: few, so that a new site does not
-/// wait for a long list to be asked at two questions a second.
-const FILINGS_AT_A_TIME: usize = 16;
 /// Without anything due, a loop looks again after this time at the latest,
 /// and shows that it is alive.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
@@ -43,6 +40,8 @@ pub enum Told {
     BehindNat(bool),
     /// What the registries' operators should know, as of the last batch.
     Registries(Vec<Problem>),
+    /// The hub answers some questions only after the next report.
+    Unserved,
 }
 
 /// What both loops need.
@@ -86,7 +85,7 @@ impl Judge {
             }
             let asks: Vec<Ask> = self
                 .ledger
-                .due_filings(Timestamp::now(), FILINGS_AT_A_TIME)
+                .due_filings(Timestamp::now(), registries.at_a_time())
                 .into_iter()
                 .map(|names| Ask { names })
                 .collect();
@@ -95,16 +94,24 @@ impl Judge {
                 continue;
             }
             stage.within(BATCH);
+            let deliveries = self.ledger.deliveries();
             let answers = registries.lookup(&asks, &|| {}).await;
             let found: Vec<(Vec<String>, Filing)> =
                 asks.into_iter().map(|a| a.names).zip(answers.filings).collect();
             let _ = self.told.send(Told::Registries(answers.problems));
             self.tell(self.ledger.record_filings(found, Timestamp::now()));
+            if self.ledger.deliveries() != deliveries {
+                // The report came to the hub while it was asked.
+                self.ledger.unserved_due(Timestamp::now());
+            }
             tokio::task::yield_now().await;
         }
     }
 
     fn tell(&self, transitions: Vec<Transition>) {
+        if self.ledger.unserved() {
+            let _ = self.told.send(Told::Unserved);
+        }
         if !transitions.is_empty() {
             // The daemon is draining when nobody listens: the ledger has them.
             let _ = self.told.send(Told::Transitions(transitions));

@@ -70,8 +70,6 @@ pub struct Tools {
     pub cfg: Arc<Config>,
     pub ledger: Arc<Ledger>,
     pub watch: Arc<Watch>,
-    /// Addresses that the hub's inventory assigns to this server.
-    pub assigned: Vec<std::net::IpAddr>,
     pub scanned: UnboundedSender<Scanned>,
     pub stage: Stage,
 }
@@ -112,7 +110,8 @@ fn work(tools: &Tools, inbox: &Receiver<Order>) {
         }
         tools.stage.within(tools.cfg.limits.time.saturating_mul(3) + GRACE);
         match scan(tools, &mut trees, trigger, which) {
-            Ok(scanned) => drop(tools.scanned.send(scanned)),
+            Ok(Some(scanned)) => drop(tools.scanned.send(scanned)),
+            Ok(None) => {}
             Err(error) => {
                 // What was to be read again is not known any more.
                 trees = Trees::default();
@@ -139,14 +138,17 @@ struct Trees {
     /// In the order in which they were found.
     order: Vec<TreeKey>,
     kept: HashMap<TreeKey, Vec<u8>>,
+    /// What their sites came to.
+    known: audit::Known,
 }
 
+/// `None`: the turn of the daemon whose settings this scan has is over.
 fn scan(
     tools: &Tools,
     trees: &mut Trees,
     trigger: &'static str,
     which: Option<Change>,
-) -> anyhow::Result<Scanned> {
+) -> anyhow::Result<Option<Scanned>> {
     let cfg = &tools.cfg;
     let (start, at, began) = (Instant::now(), Timestamp::now(), Began::now());
     let src = Source::open(&cfg.root, cfg.limits)
@@ -192,11 +194,12 @@ fn scan(
         tools.watch.refollow(reached, began);
     }
     drop(src);
-    let own = {
-        let configured: Vec<_> = cfg.public_addresses.iter().chain(&tools.assigned).copied().collect();
-        OwnAddresses::find(&[], &configured)
-    };
-    let frames = audit::frames(cfg, found, at);
+    if tools.scanned.is_closed() {
+        // What it says must not come after the next turn's.
+        return Ok(None);
+    }
+    let own = OwnAddresses::find(&[], &cfg.public_addresses);
+    let frames = audit::frames(cfg, found, at, &mut trees.known, full);
     let (sites, complete) = (frames.sites, frames.complete);
     let applied = tools.ledger.apply_scan(ScanResult {
         rows: frames
@@ -204,13 +207,14 @@ fn scan(
             .into_iter()
             .map(|(row, t)| (row, t.map_or_else(Vec::new, |t| t.filing_names)))
             .collect(),
+        gone: frames.gone,
         findings: frames.findings,
         problems: frames.problems,
         addresses: own.list.clone(),
         complete,
         at,
     });
-    Ok(Scanned { applied, trigger, at, took: start.elapsed(), files, sites, complete, own })
+    Ok(Some(Scanned { applied, trigger, at, took: start.elapsed(), files, sites, complete, own }))
 }
 
 fn pack(scan: &Scan) -> Vec<u8> {
@@ -228,3 +232,6 @@ fn unpack(bytes: &[u8]) -> Option<Scan> {
     let (sites, problems): (Vec<Site>, Vec<Problem>) = serde_json::from_slice(&json).ok()?;
     Some(Scan { sites, problems })
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,11 +13,10 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::audit;
-use crate::config::{Config, Lang};
+use crate::config::{Config, Lang, RegistryKind};
 use crate::discover::watch::{Change, Options, Watch};
-use crate::facts::{Problem, Transition};
-use crate::filing::Registries;
+use crate::facts::Transition;
+use crate::filing::{AskHub, Registries};
 use crate::ledger::Ledger;
 use crate::resolve::{OwnAddresses, Resolver};
 use crate::telemetry::event::{FindingSeen, LossNoted, ProblemSeen, ScanDone, VerdictChanged};
@@ -26,16 +25,20 @@ use crate::uplink::serve::{self, Control, Desk as _, LastScan};
 
 use super::beat::Stages;
 use super::desk::Board;
-use super::hub::{self, Hub};
+use super::hub::{self, Hub, Renewal};
 use super::judge::{Judge, Told};
 use super::memory;
 use super::scanner::{Scanned, Scanner, Tools};
+use super::standing::Standing;
 
 /// How often the gauges, the watchdog's word and the STATUS= line are renewed
 /// where nobody asks for it more often.
 const TICK: Duration = Duration::from_secs(30);
 /// How often the ledger is looked after.
 const MAINTAIN: Duration = Duration::from_secs(300);
+/// Between two turns that other settings of the hub begin: one that never
+/// ends setting others must not keep this server scanning.
+const HUB_SETTINGS: Duration = Duration::from_secs(60);
 /// Changes that wait for the scanner; more are gathered by the watch.
 const CHANGES: usize = 16;
 
@@ -79,6 +82,11 @@ struct Daemon {
     stages: Stages,
     signals: Signals,
     control: Control,
+    /// What held in the turn before: the settings with the hub's, and whether
+    /// this server was enrolled.
+    before: Option<(Arc<Config>, bool)>,
+    /// When other settings of the hub last began a turn.
+    set_by_hub: Option<Instant>,
 }
 
 struct Signals {
@@ -106,7 +114,17 @@ async fn live(life: Life, metrics: Arc<Metrics>, logs: &Logs) -> anyhow::Result<
     let control = serve::control(&serve::socket_path(&cfg.state_dir), board.clone())
         .await
         .map_err(|e| anyhow::anyhow!("{}", e.0.of(lang)))?;
-    let mut daemon = Daemon { lang, ledger, metrics, board, stages: Stages::default(), signals, control };
+    let mut daemon = Daemon {
+        lang,
+        ledger,
+        metrics,
+        board,
+        stages: Stages::default(),
+        signals,
+        control,
+        before: None,
+        set_by_hub: None,
+    };
     while let ControlFlow::Continue(new) = daemon.turn(cfg, settings.as_deref(), logs).await? {
         daemon.ledger.set_policy(new.freshness);
         cfg = *new;
@@ -117,7 +135,9 @@ async fn live(life: Life, metrics: Arc<Metrics>, logs: &Logs) -> anyhow::Result<
 }
 
 impl Daemon {
-    /// One life between two reloads: new settings, or the end.
+    /// One life between two reloads: new settings, or the end. What the hub
+    /// sets holds from the beginning of a turn, so enrolling begins a new one
+    /// with the same settings of the file.
     async fn turn(
         &mut self,
         cfg: Config,
@@ -125,14 +145,20 @@ impl Daemon {
         logs: &Logs,
     ) -> anyhow::Result<ControlFlow<(), Box<Config>>> {
         let lang = self.lang;
+        let of_file = cfg.clone();
         let mut cfg = cfg;
-        for warning in &cfg.warnings {
-            tracing::warn!(target: "beian", "{}", warning.en);
+        if self.before.as_ref().is_none_or(|(old, _)| old.warnings != cfg.warnings) {
+            for warning in &cfg.warnings {
+                tracing::warn!(target: "beian", "{}", warning.en);
+            }
         }
         let mut hub = Hub::open(&cfg, &self.ledger, &self.board, &self.metrics, self.stages.stage("courier"))
             .map_err(|e| anyhow::anyhow!("{}", e.of(lang)))?;
         hub.add_to(&mut cfg);
         let cfg = Arc::new(cfg);
+        if let Some((old, enrolled)) = self.before.replace((cfg.clone(), hub.enrolled())) {
+            self.refresh_after(&old, &cfg, enrolled != hub.enrolled());
+        }
         let polling =
             match hub::polling(&cfg, hub.enrolled()).map_err(|e| anyhow::anyhow!("{}", e.of(lang)))? {
                 Some(settings) => Some(
@@ -156,7 +182,6 @@ impl Daemon {
             cfg: cfg.clone(),
             ledger: self.ledger.clone(),
             watch: watch.clone(),
-            assigned: hub.assigned(),
             scanned: send_scanned,
             stage: self.stages.stage("scanner"),
         })?;
@@ -176,7 +201,9 @@ impl Daemon {
         let mut work = Work { tasks: Vec::new() };
         let (resolver_send, resolver) =
             watch::channel(Arc::new(self.resolver(&cfg, OwnAddresses::find(&[], &cfg.public_addresses))?));
-        self.start_judges(&cfg, &nudge, told_send, resolver, &mut work)?;
+        self.start_judges(&cfg, hub.asker(), &nudge, told_send, resolver, &mut work)?;
+        let (renew, mut renewals) = unbounded_channel::<Renewal>();
+        let mut renewing: Option<(Instant, Renewal)> = None;
 
         let mut next_scan = after(cfg.scan_interval);
         let mut tick = interval(systemd::watchdog_interval().unwrap_or(TICK).min(TICK));
@@ -204,7 +231,7 @@ impl Daemon {
                     self.scanned(&done, next_scan, &nudge);
                     // A report before the first scan would say that there is
                     // nothing here; started again it does nothing.
-                    hub.start(&nudge.courier);
+                    hub.start(&nudge.courier, &nudge.filings, &renew);
                 }
                 Some(news) = told.recv() => match news {
                     Told::Transitions(list) => {
@@ -213,7 +240,19 @@ impl Daemon {
                     }
                     Told::Registries(problems) => standing.registries(problems, &self.ledger, &self.metrics),
                     Told::BehindNat(is) => standing.behind_nat(is, &self.ledger, &self.metrics),
+                    Told::Unserved => nudge.courier.notify_one(),
                 },
+                Some(why) = renewals.recv() => {
+                    let earliest = self.set_by_hub.filter(|_| why == Renewal::Settings).map(|t| t + HUB_SETTINGS);
+                    renewing.get_or_insert((earliest.unwrap_or_else(Instant::now), why));
+                }
+                () = sleep_until(renewing.map_or(next_scan, |(at, _)| at)), if renewing.is_some() => {
+                    tracing::info!(target: "beian", "what the hub sets holds from now on");
+                    if matches!(renewing, Some((_, Renewal::Settings))) {
+                        self.set_by_hub = Some(Instant::now());
+                    }
+                    break ControlFlow::Continue(Box::new(of_file));
+                }
                 () = sleep_until(next_scan) => {
                     next_scan = after(cfg.scan_interval);
                     scanner.all("timer");
@@ -241,7 +280,6 @@ impl Daemon {
                         }
                         Ok(new) => {
                             tracing::info!(target: "beian", "reload: new settings");
-                            self.refresh_after(&cfg, &new);
                             break ControlFlow::Continue(Box::new(new));
                         }
                         Err(e) => {
@@ -279,6 +317,7 @@ impl Daemon {
     fn start_judges(
         &self,
         cfg: &Config,
+        asker: Option<Arc<dyn AskHub>>,
         nudge: &Nudges,
         told: UnboundedSender<Told>,
         resolver: watch::Receiver<Arc<Resolver>>,
@@ -286,6 +325,7 @@ impl Daemon {
     ) -> anyhow::Result<()> {
         let board = self.board.clone();
         let registries = Registries::new(&cfg.registries)?
+            .through(asker)
             .forgetting(Arc::new(move |name, outcome, took| board.registry_called(name, outcome, took)));
         let judge = |nudge: &Arc<Notify>| Judge {
             ledger: self.ledger.clone(),
@@ -394,9 +434,10 @@ impl Daemon {
     }
 
     /// What new settings make worth asking again.
-    fn refresh_after(&self, old: &Config, new: &Config) {
+    fn refresh_after(&self, old: &Config, new: &Config, enrolled: bool) {
         let now = Timestamp::now();
-        if old.registries != new.registries {
+        let asks_hub = new.registries.iter().any(|r| r.kind == RegistryKind::Hub);
+        if old.registries != new.registries || (enrolled && asks_hub) {
             self.ledger.all_filings_due(now);
         }
         if old.resolver != new.resolver
@@ -433,43 +474,6 @@ impl Work {
 impl Drop for Work {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// Problems that are not of a scan: they stand beside its own.
-#[derive(Default)]
-struct Standing {
-    registries: Vec<Problem>,
-    nat: bool,
-}
-
-impl Standing {
-    fn registries(&mut self, problems: Vec<Problem>, ledger: &Ledger, metrics: &Metrics) {
-        if self.registries != problems {
-            for new in problems.iter().filter(|p| !self.registries.contains(p)) {
-                ProblemSeen(new).emit(metrics);
-            }
-            self.registries = problems;
-            self.write(ledger);
-        }
-    }
-
-    fn behind_nat(&mut self, is: bool, ledger: &Ledger, metrics: &Metrics) {
-        if self.nat != is {
-            self.nat = is;
-            if is {
-                ProblemSeen(&audit::public_address_unknown()).emit(metrics);
-            }
-            self.write(ledger);
-        }
-    }
-
-    fn write(&self, ledger: &Ledger) {
-        let mut all = self.registries.clone();
-        if self.nat {
-            all.push(audit::public_address_unknown());
-        }
-        ledger.set_standing_problems(&all);
     }
 }
 

@@ -41,6 +41,11 @@ impl Draft {
         }
     }
 
+    /// The name of its row.
+    pub(super) fn name(&self) -> &str {
+        self.subject.name()
+    }
+
     /// The row of a name that needs no filing; of another, its frame.
     pub(super) fn into_row(self, now: Timestamp) -> Row {
         let (name, unicode, apex, reason) = match self.subject {
@@ -67,6 +72,7 @@ impl Draft {
 }
 
 /// What exempts names: the provider's whitelist, and where the server stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Policy {
     exempt: Vec<(String, ExemptedBy)>,
     mainland: bool,
@@ -147,7 +153,7 @@ impl<'p> Drafts<'p> {
             let mut usable = false;
             for class in names::classify(raw, Server::Nginx) {
                 usable |= !matches!(class, NameClass::NotAName);
-                self.add(class, None);
+                self.add(class, None, |_| {});
             }
             if !usable {
                 self.not_names.push(Problem {
@@ -161,28 +167,39 @@ impl<'p> Drafts<'p> {
         }
     }
 
-    /// What the sites of a scan serve. A name that an earlier site takes is
-    /// listed with the later place too: taking it off the server means
-    /// changing both, or the second would serve it from then on.
+    /// What the sites of a scan serve.
     pub(super) fn add_sites(&mut self, sites: &[Site]) {
         for site in sites {
-            for raw in site.names.iter().filter(|n| !site.synthetic.contains(n)) {
-                for class in names::classify(raw, site.server) {
-                    match class {
-                        NameClass::NotAName => self.not_names.push(Problem::at(
+            self.add_site(site, |_| {});
+        }
+    }
+
+    /// What a site serves. A name that an earlier site takes is listed with
+    /// the later place too: taking it off the server means changing both, or
+    /// the second would serve it from then on. `row` is told the name of every
+    /// row that the site has a part in. Whether all of its names can be names.
+    pub(super) fn add_site(&mut self, site: &Site, mut row: impl FnMut(&str)) -> bool {
+        let mut all = true;
+        for raw in site.names.iter().filter(|n| !site.synthetic.contains(n)) {
+            for class in names::classify(raw, site.server) {
+                match class {
+                    NameClass::NotAName => {
+                        all = false;
+                        self.not_names.push(Problem::at(
                             site.file.clone(),
                             Some(site.line),
                             ProblemKind::NotAName,
                             "a server name of this site can be no host name",
-                        )),
-                        class => self.add(class, Some(site)),
+                        ));
                     }
+                    class => self.add(class, Some(site), &mut row),
                 }
             }
         }
+        all
     }
 
-    fn add(&mut self, class: NameClass, place: Option<&Site>) {
+    fn add(&mut self, class: NameClass, place: Option<&Site>, row: impl FnOnce(&str)) {
         let (subject, exempt) = match class {
             NameClass::Judged(t) => match self.policy.spares(&t) {
                 Some((reason, by)) => (
@@ -196,6 +213,7 @@ impl<'p> Drafts<'p> {
             }
             NameClass::CatchAll | NameClass::Unbounded | NameClass::NotAName => return,
         };
+        row(subject.name());
         let served = place.map(served_by);
         match self.by_name.get(subject.name()) {
             Some(&i) => {
@@ -217,7 +235,7 @@ impl<'p> Drafts<'p> {
     pub(super) fn keep_only(&mut self, only: &str, sites: &[Site]) {
         let mut wanted = Drafts::new(self.policy);
         for class in names::classify(only, Server::Nginx) {
-            wanted.add(class, None);
+            wanted.add(class, None, |_| {});
         }
         for want in &mut wanted.drafts {
             let name = want.subject.name().to_owned();

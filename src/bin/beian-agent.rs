@@ -42,7 +42,7 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
     if let Command::Doctor(format) = call.command {
         return cli::doctor(&call, cfg, format, lang);
     }
-    let cfg = cfg.map_err(cli::bad_settings(lang))?;
+    let mut cfg = cfg.map_err(cli::bad_settings(lang))?;
     if call.command == Command::Run {
         let life = agent::Life { cfg, settings: call.config.clone(), lang, log: cli::log_filter(&call) };
         return agent::run(life).map(|()| cli::OK).map_err(Stop::from);
@@ -53,6 +53,9 @@ fn run(args: &[OsString]) -> Result<u8, Stop> {
         }
     }
 
+    if matches!(call.command, Command::Sites(_) | Command::Audit(_) | Command::Explain(..)) {
+        cli::as_enrolled(&mut cfg);
+    }
     match &call.command {
         Command::ConfigCheck => cli::config_check(&cfg, lang),
         Command::ConfigShow => cli::config_show(&cfg, lang),
@@ -103,7 +106,8 @@ fn sites(call: &Call, pass: &Pass, cfg: &Config, lang: Lang) -> Result<u8, Stop>
 /// `audit`, and `explain` with one name.
 fn judge(call: &Call, pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Result<u8, Stop> {
     let output = Output::open(pass.output.as_deref(), call.color, lang)?;
-    let request = cli::request(pass, only, cfg, lang)?;
+    let mut request = cli::request(pass, only, cfg, lang)?;
+    request.hub = cli::hub(&request, cfg, lang)?;
     privilege::drop_all();
     let report = {
         let bar = cli::Bar::start(call, lang);

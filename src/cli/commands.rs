@@ -1,13 +1,17 @@
 //! What each command shows, once the rooms have done their work.
 
+use std::sync::Arc;
+
 use clap_complete::Shell;
 
 use crate::audit::Request;
-use crate::config::{Config, Lang, PRESETS};
+use crate::config::{Config, Lang, PRESETS, RegistryKind};
 use crate::document::{self, Circumstances};
 use crate::facts::{Report, SITES_SCHEMA, Scan, Server};
+use crate::filing::AskHub;
 use crate::names::{NameClass, classify};
 use crate::resolve;
+use crate::uplink::{Enrolment, Lookup};
 
 use super::{Format, INCOMPLETE, OK, Output, Pass, Stop, args, bad_settings, exit_code, names_file, output};
 
@@ -22,7 +26,29 @@ pub fn request(pass: &Pass, only: Option<&str>, cfg: &Config, lang: Lang) -> Res
         addresses: pass.addresses.clone(),
         resolvers: pass.resolvers.clone(),
         registries: cfg.pick_registries(&pass.registries).map_err(bad_settings(lang))?,
+        hub: None,
     })
+}
+
+/// What kind `hub` is asked through, where it is among the registries. Who must
+/// not read the enrolment is as one that is not enrolled.
+pub fn hub(request: &Request, cfg: &Config, lang: Lang) -> Result<Option<Arc<dyn AskHub>>, Stop> {
+    if !request.registries.iter().any(|r| r.kind == RegistryKind::Hub) {
+        return Ok(None);
+    }
+    match Lookup::open(cfg) {
+        None => Ok(None),
+        Some(Ok(lookup)) => Ok(Some(Arc::new(lookup))),
+        Some(Err(why)) => Err(Stop::refuse(why.of(lang))),
+    }
+}
+
+/// The settings as the daemon has them on an enrolled server: the hub is asked
+/// where no registry is configured.
+pub fn as_enrolled(cfg: &mut Config) {
+    if let Ok(Some(_)) = Enrolment::in_force(cfg) {
+        cfg.ask_hub_by_default();
+    }
 }
 
 /// The name of `explain`, if it is one that can be judged.

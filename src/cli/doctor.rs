@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::config::{Config, ConfigError, Lang, Text};
 use crate::document::{self, Look, visible};
 use crate::source::privilege;
+use crate::uplink::Enrolment;
 
 use super::{Call, Format, OK, Output, Stop, WRONG};
 
@@ -112,6 +113,14 @@ pub fn doctor(
 }
 
 fn examine(cfg: &Config) -> Result<Vec<Point>, Stop> {
+    let enrolment = Enrolment::in_force(cfg);
+    let mut cfg = cfg.clone();
+    if let Ok(Some(e)) = &enrolment {
+        // As the daemon has it.
+        cfg.hub.url.get_or_insert_with(|| e.hub.clone());
+        cfg.ask_hub_by_default();
+    }
+    let cfg = &cfg;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -122,7 +131,8 @@ fn examine(cfg: &Config) -> Result<Vec<Point>, Stop> {
     points.extend(secrets::check(cfg));
     points.extend(local::servers(cfg));
     points.extend(runtime.block_on(remote::check(cfg)));
-    points.push(local::daemon());
+    points.push(local::enrolled(cfg, &enrolment));
+    points.push(local::daemon(cfg));
     points.extend(sends::say(cfg));
     Ok(points)
 }
@@ -201,6 +211,7 @@ fn subject(check: &'static str, lang: Lang) -> &'static str {
         "resolver" => lang.pick("解析服务器", "resolver"),
         "registry" => lang.pick("备案来源", "registry"),
         "hub" => lang.pick("中心", "hub"),
+        "enrolment" => lang.pick("登记", "enrolment"),
         "clock" => lang.pick("时钟", "clock"),
         "daemon" => lang.pick("守护进程", "daemon"),
         "sends" => lang.pick("数据去向", "what is sent"),

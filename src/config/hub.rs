@@ -153,19 +153,3 @@ impl Default for Retention {
         Retention { transitions: 730 * DAY, receipts: 90 * DAY, audit_log: 1095 * DAY }
     }
 }
-
-impl HubConfig {
-    /// Reads the settings. Without a path: [`DEFAULT_PATH`], which may be
-    /// missing; a path that is given must exist.
-    pub fn load(path: Option<&std::path::Path>) -> Result<HubConfig, super::ConfigError> {
-        let _ = path;
-        let mut cfg = HubConfig::default();
-        if let Ok(url) = std::env::var("BEIAN_HUB__STORE__URL") {
-            cfg.store_url = url.into();
-        }
-        if let Some(listen) = std::env::var("BEIAN_HUB__SERVER__LISTEN").ok().and_then(|l| l.parse().ok()) {
-            cfg.server.listen = listen;
-        }
-        Ok(cfg)
-    }
-}

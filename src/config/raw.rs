@@ -1,14 +1,14 @@
 //! Settings as typed, and what makes them usable.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::foreign;
 use super::layers::{Origins, SecretsFromEnvironment};
-use super::registry::{HashOrder, Negative, Registry, Secret};
+use super::registry::{HashOrder, Negative, Registry, RegistryKind, Secret};
 use super::shape::{self, Key, Shaped};
 use super::units::parse_duration;
 use super::{Config, ConfigError, Exempt, Freshness, Hub, Lang, Limits, Resolver, Serve, Text};
@@ -191,14 +191,24 @@ impl Raw {
         let duration =
             |table: &str, key: &str, s: &str| parse_duration(s).map_err(|t| origins.blame(table, key, t));
         let mut warnings = Vec::new();
+        let no_hub = self.hub.url.as_deref().is_none_or(str::is_empty)
+            && nothing_at(&super::enrolment_path(Path::new(&self.agent.state_dir)));
         let mut registries: Vec<Registry> = Vec::new();
         for (i, r) in self.registry.iter().enumerate() {
-            let r = Registry::check(r, i, secrets, &mut warnings)
+            let r = Registry::check(r, i, no_hub, secrets, &mut warnings)
                 .map_err(|e| origins.blame_item("registry", i, e))?;
+            let is_hub = |r: &Registry| r.kind == RegistryKind::Hub;
             if registries.iter().any(|o| o.name == r.name) {
                 let twice = ConfigError::new(
                     format!("[[registry]] {}: name: this name is there twice", r.name),
                     format!("[[registry]] {}：name：这个名字出现了两次", r.name),
+                );
+                return Err(origins.blame_item("registry", i, twice));
+            }
+            if is_hub(&r) && registries.iter().any(is_hub) {
+                let twice = ConfigError::new(
+                    format!("[[registry]] {}: kind: there is one hub, and it is listed already", r.name),
+                    format!("[[registry]] {}：kind：中心只有一个，前面已经写了", r.name),
                 );
                 return Err(origins.blame_item("registry", i, twice));
             }
@@ -331,6 +341,14 @@ impl Raw {
             raw: self,
             files: Vec::new(),
         })
+    }
+}
+
+/// Certainly nothing: a folder that this user may not look into may hold it.
+fn nothing_at(path: &Path) -> bool {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => false,
+        Err(e) => matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory),
     }
 }
 

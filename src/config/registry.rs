@@ -136,6 +136,9 @@ pub enum RegistryKind {
         /// A second credential that some presets send (apihz `id`).
         user: Option<String>,
     },
+    /// The provider's hub, which asks for the whole fleet: that of `[hub]` or
+    /// of the enrolment.
+    Hub,
 }
 
 /// One registry, checked.
@@ -160,6 +163,11 @@ pub struct Registry {
     /// Whose data it resells; equal upstreams count as one source.
     pub upstream: String,
 }
+
+/// For one whole call, where `timeout` is not set.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The same of the hub, which may have to ask others first.
+const HUB_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Names of the built-in json_api presets.
 pub const PRESETS: &[&str] = &["chinaz", "tianapi", "mir6", "apihz", "uapis"];
@@ -186,9 +194,25 @@ impl Registry {
         })
     }
 
+    /// The hub, as an enrolled agent asks it where no registry is configured.
+    pub fn hub() -> Registry {
+        Registry {
+            name: "hub".to_owned(),
+            kind: RegistryKind::Hub,
+            negative: Negative::Ambiguous,
+            trusted: false,
+            canary: Vec::new(),
+            rate: None,
+            timeout: HUB_TIMEOUT,
+            upstream: "hub".to_owned(),
+        }
+    }
+
+    /// `no_hub`: neither `[hub] url` nor an enrolment says which hub.
     pub(super) fn check(
         raw: &RawRegistry,
         index: usize,
+        no_hub: bool,
         env: &SecretsFromEnvironment,
         warnings: &mut Vec<Text>,
     ) -> Result<Registry, ConfigError> {
@@ -305,10 +329,25 @@ impl Registry {
                 }
             }
             "hub" => {
-                return Err(err(
-                    "kind: hub asks the provider's hub and needs an enrolled agent; this server is not enrolled",
-                    "kind：hub 向接入商的中心查询，需要先登记；本机没有登记",
-                ));
+                if no_hub {
+                    return Err(err(
+                        "kind: hub asks the provider's hub, and none is known: set [hub] url, or enrol (beian-agent enrol --hub URL)",
+                        "kind：hub 向接入商的中心查询，但不知道是哪个中心：请写 [hub] url，或先登记（beian-agent enrol --hub URL）",
+                    ));
+                }
+                if raw.url.is_some() {
+                    return Err(err(
+                        "url: kind hub takes none; it asks the hub of [hub] url or of the enrolment",
+                        "url：kind hub 不写 url，它查询 [hub] url 或登记时的中心",
+                    ));
+                }
+                if !raw.canary.is_empty() || raw.negative.is_some() || raw.rate.is_some() {
+                    return Err(err(
+                        "canary, negative, rate: not with kind hub; the hub watches its own sources and says how often it may be asked",
+                        "canary、negative、rate：kind hub 不写这几项，由中心核实来源并限制频率",
+                    ));
+                }
+                RegistryKind::Hub
             }
             _ => {
                 return Err(err(
@@ -350,7 +389,7 @@ impl Registry {
         }
         if negative == Negative::Ambiguous
             && raw.canary.is_empty()
-            && !matches!(kind, RegistryKind::ProviderDb { .. })
+            && !matches!(kind, RegistryKind::ProviderDb { .. } | RegistryKind::Hub)
         {
             warnings.push(
                 Text::new(
@@ -360,6 +399,7 @@ impl Registry {
                 .at(&place),
             );
         }
+        let timeout = if kind == RegistryKind::Hub { HUB_TIMEOUT } else { TIMEOUT };
         Ok(Registry {
             name: name.to_owned(),
             kind,
@@ -375,7 +415,7 @@ impl Registry {
             timeout: raw
                 .timeout
                 .as_deref()
-                .map_or(Ok(Duration::from_secs(10)), parse_duration)
+                .map_or(Ok(timeout), parse_duration)
                 .map_err(|t| ConfigError::at(&place, t.at("timeout")))?,
             upstream: raw.upstream.clone().unwrap_or_else(|| name.to_owned()),
         })

@@ -97,6 +97,48 @@ fn errors_speak_both_languages_in_one_line() {
 }
 
 #[test]
+fn kind_hub_needs_a_hub_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = format!("[agent]\nstate_dir = {:?}\n", dir.path());
+    let central = "[[registry]]\nname = 'central'\nkind = 'hub'\n";
+    let url = "[hub]\nurl = 'https://hub.example.com'\n";
+    let refused = |text: &str| load(&format!("{agent}{text}"), &[]).unwrap_err().0;
+    assert!(refused(central).en.contains("[hub] url"));
+    // The address, or an enrolment, says which one.
+    let cfg = load(&format!("{agent}{url}{central}"), &[]).unwrap();
+    assert_eq!((&cfg.registries[0].kind, cfg.registries[0].name.as_str()), (&RegistryKind::Hub, "central"));
+    assert_eq!(cfg.registries[0].timeout, Duration::from_secs(30));
+    assert!(cfg.warnings.is_empty(), "canaries are the hub's business: {:?}", cfg.warnings);
+    std::fs::write(enrolment_path(dir.path()), "{}").unwrap();
+    assert!(load(&format!("{agent}{central}"), &[]).is_ok());
+    for (more, key) in [
+        ("url = 'https://hub.example.com'\n", "url"),
+        ("canary = 'example.cn'\n", "canary"),
+        ("negative = 'ambiguous'\n", "negative"),
+        ("rate = '2/s'\n", "rate"),
+        ("[[registry]]\nname = 'b'\nkind = 'hub'\n", "kind"),
+    ] {
+        let e = refused(&format!("{central}{more}"));
+        assert!(e.en.contains(key) && e.zh.contains(key), "{e:?}");
+    }
+    let timeout = load(&format!("{agent}{central}timeout = '5s'\n"), &[]).unwrap();
+    assert_eq!(timeout.registries[0].timeout, Duration::from_secs(5));
+}
+
+#[test]
+fn the_hub_is_the_registry_where_none_is_configured() {
+    let mut cfg = load("", &[]).unwrap();
+    cfg.ask_hub_by_default();
+    cfg.ask_hub_by_default();
+    assert_eq!(cfg.registries, [Registry::hub()]);
+    assert_eq!(cfg.pick_registries(&["hub".to_owned()]).unwrap().len(), 1);
+    let mut cfg = load("[[registry]]\nname='a'\nkind='provider_db'\npath='/x'\n", &[]).unwrap();
+    cfg.ask_hub_by_default();
+    assert_eq!(cfg.registries.len(), 1);
+    assert_eq!(cfg.registries[0].name, "a");
+}
+
+#[test]
 fn errors_never_quote_a_secret() {
     for text in [
         "[[registry]]\nname='a'\nkind='json_api'\npreset='chinaz'\nurl='http://127.0.0.1/'\nkey = [\"GEHEIM\"]\n",

@@ -148,24 +148,49 @@ fn evidence(voices: &[(Speaker<'_>, &Voice)], state: FilingState) -> (Facts, Opt
     let Some((first, others)) = deciding.split_first() else { return (Facts::default(), None) };
     let mut facts = first.facts.clone();
     for other in others {
-        let (ours, theirs) = (number(&facts), number(&other.facts));
-        if ours.is_some() && theirs.is_some() && ours != theirs {
-            continue;
-        }
-        let o = &other.facts;
-        for (into, from) in [
-            (&mut facts.subject_licence, &o.subject_licence),
-            (&mut facts.site_licence, &o.site_licence),
-            (&mut facts.unit, &o.unit),
-            (&mut facts.nature, &o.nature),
-            (&mut facts.approved_on, &o.approved_on),
-        ] {
-            if into.is_none() {
-                into.clone_from(from);
-            }
-        }
+        fill_facts(&mut facts, &other.facts);
     }
     (facts, first.filed_for.clone())
+}
+
+/// What a filing lacks, from another one of the same domain.
+pub(super) fn fill(filing: &mut Filing, other: &Filing) {
+    if !matches!(other.state, FilingState::Filed | FilingState::Restricted) {
+        return;
+    }
+    let facts_of = |f: &Filing| Facts {
+        subject_licence: f.subject_licence.clone(),
+        site_licence: f.site_licence.clone(),
+        unit: f.unit.clone(),
+        nature: f.nature.clone(),
+        approved_on: f.approved_on.clone(),
+    };
+    let mut facts = facts_of(filing);
+    fill_facts(&mut facts, &facts_of(other));
+    filing.subject_licence = facts.subject_licence;
+    filing.site_licence = facts.site_licence;
+    filing.unit = facts.unit;
+    filing.nature = facts.nature;
+    filing.approved_on = facts.approved_on;
+}
+
+/// Not from another licence.
+fn fill_facts(facts: &mut Facts, o: &Facts) {
+    let (ours, theirs) = (number(facts), number(o));
+    if ours.is_some() && theirs.is_some() && ours != theirs {
+        return;
+    }
+    for (into, from) in [
+        (&mut facts.subject_licence, &o.subject_licence),
+        (&mut facts.site_licence, &o.site_licence),
+        (&mut facts.unit, &o.unit),
+        (&mut facts.nature, &o.nature),
+        (&mut facts.approved_on, &o.approved_on),
+    ] {
+        if into.is_none() {
+            into.clone_from(from);
+        }
+    }
 }
 
 /// The digits of the subject's number, which subject and site licence share.

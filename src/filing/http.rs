@@ -47,7 +47,7 @@ pub(super) fn client(registries: &[Registry]) -> anyhow::Result<Client> {
 
 fn over_tls(kind: &RegistryKind) -> bool {
     match kind {
-        RegistryKind::ProviderDb { .. } => false,
+        RegistryKind::ProviderDb { .. } | RegistryKind::Hub => false,
         RegistryKind::Yd2431 { url, .. }
         | RegistryKind::MinistryList { url }
         | RegistryKind::JsonApi { url, .. } => url.scheme() == "https",

@@ -59,6 +59,8 @@ impl Source {
                 JsonApi::new(url, preset, key.clone(), user.clone())
                     .with_context(|| format!("[[registry]] {}", settings.name))?,
             ),
+            // It is no source among others: see `hub`.
+            RegistryKind::Hub => anyhow::bail!("[[registry]] {}: the hub is asked apart", settings.name),
         };
         let mut canaries = Vec::new();
         for canary in &settings.canary {

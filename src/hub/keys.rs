@@ -22,9 +22,12 @@ pub struct HubKey {
     pub pair: Ed25519KeyPair,
 }
 
-/// All keys, by id, and which one new agents are given.
+/// The key that new agents are given, and all keys by their ids.
+type Known = (Arc<HubKey>, HashMap<String, Arc<HubKey>>);
+
+/// The hub's keys.
 #[derive(Debug)]
-pub struct Keys(RwLock<(Arc<HubKey>, HashMap<String, Arc<HubKey>>)>);
+pub struct Keys(RwLock<Known>);
 
 impl Keys {
     /// Reads the keys, and makes the first one.
@@ -77,7 +80,7 @@ async fn make(store: &Store, tx: &mut super::store::Tx) -> anyhow::Result<String
     Ok(id)
 }
 
-async fn read(store: &Store) -> anyhow::Result<(Arc<HubKey>, HashMap<String, Arc<HubKey>>)> {
+async fn read(store: &Store) -> anyhow::Result<Known> {
     let mut all = HashMap::new();
     let mut first = None;
     for (id, pkcs8, public) in store.hub_keys().await? {

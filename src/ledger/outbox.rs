@@ -97,6 +97,8 @@ impl Outbox for Ledger {
             t.put_meta("receipt", &receipt)?;
             t.put_meta("delivered_at", &Timestamp::now())
         });
+        drop(inner);
+        self.deliveries.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         Ok(())
     }
 

@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Freshness;
 use crate::facts::{
-    AccessState, Exposure, ExposureState, Filing, FilingState, Reason, Row, SourceState, Standing, Verdict,
-    Why,
+    AccessState, Exposure, ExposureState, Filing, FilingState, Reason, Row, SourceAnswer, SourceState,
+    Standing, Verdict, Why,
 };
 use crate::verdict;
 
 /// How long a confirmed exposure holds while asking fails (Q24).
 const EXPOSURE_MOST: SignedDuration = SignedDuration::from_hours(24);
+/// The least pause before a hub that has not asked yet is asked again.
+const UNSERVED: SignedDuration = SignedDuration::from_secs(5);
 /// The word of an exposure that nobody has asked for yet.
 pub(super) const NOT_ASKED: &str = "not_asked";
 
@@ -30,12 +32,15 @@ pub(super) struct Asking {
     pub(super) due: Timestamp,
     /// It was asked at least once.
     pub(super) asked: bool,
+    /// The hub answers only once a report has told it of the name.
+    #[serde(default)]
+    pub(super) unserved: bool,
 }
 
 impl Asking {
     /// Not asked yet; due at once, before all that was asked before.
     pub(super) fn new() -> Asking {
-        Asking { confirmed: None, failures: 0, due: Timestamp::UNIX_EPOCH, asked: false }
+        Asking { confirmed: None, failures: 0, due: Timestamp::UNIX_EPOCH, asked: false, unserved: false }
     }
 }
 
@@ -68,7 +73,11 @@ impl Fact {
     /// Takes a new answer in. A failure leaves what was confirmed, as stale,
     /// until twice its time; only then nobody knows.
     pub(super) fn observe(&mut self, new: Filing, policy: &Freshness, now: Timestamp, spread: f64) {
-        self.asking.asked = true;
+        let unserved = new.sources.iter().any(|s| s.error == Some(Why::NotAsked));
+        self.asking.unserved = unserved;
+        // Until a report has told the hub of the name, nobody was asked: that
+        // is no news for the very report.
+        self.asking.asked |= !(unserved && is_failure(&new));
         let failed =
             is_failure(&new) || (self.asking.confirmed.is_some() && lost_a_voice(&self.filing, &new));
         if !failed {
@@ -78,6 +87,7 @@ impl Fact {
                 failures: 0,
                 due: now + spread_over(holds, spread),
                 asked: true,
+                unserved,
             };
             self.filing = new;
             self.stale = false;
@@ -86,6 +96,10 @@ impl Fact {
         }
         self.asking.failures = self.asking.failures.saturating_add(1);
         self.asking.due = now + backoff(self.asking.failures, policy);
+        if let Some(ready) = new.expires_at.filter(|_| unserved) {
+            // The hub says when it will know.
+            self.asking.due = ready.max(now + UNSERVED).min(self.asking.due);
+        }
         let limit = signed(holds(&self.filing, policy)).saturating_mul(2);
         if self.asking.confirmed.is_some_and(|t| age(t, now) < limit) {
             self.stale = true;
@@ -166,6 +180,7 @@ impl Kept {
                 failures: 0,
                 due: now + spread_over(ttl, spread),
                 asked: true,
+                unserved: false,
             };
             match new.state {
                 ExposureState::Here => {
@@ -220,15 +235,19 @@ fn is_failure(f: &Filing) -> bool {
 
 /// The answer differs from what was confirmed, and only because a source that
 /// spoke then failed now: that is a failure, and changes nothing. A source
-/// that did speak, and says something else than then, explains a change.
+/// that did speak, and says something else than then, explains a change. A
+/// source of the hub's fails with the hub, which stands in its place then.
 fn lost_a_voice(old: &Filing, new: &Filing) -> bool {
     if (old.state, old.access) == (new.state, new.access) {
         return false;
     }
     let usable = |s: SourceState| s != SourceState::Unknown;
-    let lost = old.sources.iter().any(|o| {
-        usable(o.state)
-            && new.sources.iter().any(|n| n.registry == o.registry && n.error.is_some() && !usable(n.state))
+    let fails = |n: &SourceAnswer| n.error.is_some() && !usable(n.state);
+    let in_place =
+        new.sources.iter().any(|n| fails(n) && !old.sources.iter().any(|o| o.registry == n.registry));
+    let lost = old.sources.iter().filter(|o| usable(o.state)).any(|o| {
+        let mut same = new.sources.iter().filter(|n| n.registry == o.registry).peekable();
+        if same.peek().is_none() { in_place } else { same.any(fails) }
     });
     let explained = new.sources.iter().any(|n| {
         usable(n.state) && !old.sources.iter().any(|o| o.registry == n.registry && o.state == n.state)

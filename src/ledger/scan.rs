@@ -1,7 +1,7 @@
 //! What a scan changes: names that are new, that are served elsewhere, or
 //! that are gone.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 
@@ -19,6 +19,9 @@ pub struct ScanResult {
     /// One row a name without its facts, and the question about its filing
     /// (empty where nothing is asked).
     pub rows: Vec<(Row, Vec<String>)>,
+    /// `None`: there are no other names. Else whatever is not in `rows` is as
+    /// the scan before said, but for these names, which are gone.
+    pub gone: Option<Vec<String>>,
     /// What is wrong with sites.
     pub findings: Vec<Finding>,
     /// What was not read, or should be known.
@@ -71,7 +74,7 @@ impl Ledger {
         // A scan began before it ended: transitions stay in order.
         let now = scan.at.max(inner.clock);
         let mut changed: Vec<&(Row, Vec<String>)> = Vec::new();
-        let mut frames = std::collections::HashMap::with_capacity(scan.rows.len());
+        let mut frames = HashMap::with_capacity(scan.rows.len());
         for entry in &scan.rows {
             let (name, frame) = hashes(&inner.hasher, &entry.0, &entry.1);
             if inner.frames.get(&name) != Some(&frame) {
@@ -79,7 +82,10 @@ impl Ledger {
             }
             frames.insert(name, frame);
         }
-        let missing = inner.frames.keys().any(|name| !frames.contains_key(name));
+        let missing = match &scan.gone {
+            Some(_) => false,
+            None => inner.frames.keys().any(|name| !frames.contains_key(name)),
+        };
         let mut summary = inner.summary;
         let hasher = &inner.hasher;
         let old_summary = inner.summary;
@@ -90,12 +96,14 @@ impl Ledger {
                 enter(t, row, question, now, &mut summary, &mut out)?;
             }
             if missing && scan.complete {
-                let here: HashSet<u64> = frames.keys().copied().collect();
                 for name in t.all_names()? {
-                    if !here.contains(&hasher.hash_one(name.as_str())) {
+                    if !frames.contains_key(&hasher.hash_one(name.as_str())) {
                         leave(t, &name, now, &mut summary, &mut out)?;
                     }
                 }
+            }
+            for name in scan.gone.iter().flatten().filter(|_| scan.complete) {
+                leave(t, name, now, &mut summary, &mut out)?;
             }
             let old: Meta = t.meta("scan")?.unwrap_or_default();
             out.findings = scan.findings.iter().filter(|f| !old.findings.contains(f)).cloned().collect();
@@ -116,10 +124,14 @@ impl Ledger {
             Ok(out)
         });
         inner.summary = summary;
-        if scan.complete {
-            inner.frames = frames;
-        } else {
-            inner.frames.extend(frames);
+        match &scan.gone {
+            None if scan.complete => inner.frames = frames,
+            gone => {
+                for name in gone.iter().flatten().filter(|_| scan.complete) {
+                    inner.frames.remove(&inner.hasher.hash_one(name.as_str()));
+                }
+                inner.frames.extend(frames);
+            }
         }
         drop(guard);
         self.changed();

@@ -11,6 +11,8 @@ use crate::facts::{
     Verdict, Why,
 };
 
+mod hub;
+
 fn policy() -> Freshness {
     let h = |n: u64| Duration::from_secs(n * 3600);
     Freshness {
@@ -60,6 +62,7 @@ fn frame(name: &str, line: u32, now: Timestamp) -> (Row, Vec<String>) {
 fn scan(names: &[&str], now: Timestamp) -> ScanResult {
     ScanResult {
         rows: names.iter().map(|n| frame(n, 1, now)).collect(),
+        gone: None,
         findings: Vec::new(),
         problems: Vec::new(),
         addresses: vec!["203.0.113.10".parse().unwrap()],
@@ -170,6 +173,37 @@ fn a_name_that_could_not_be_read_is_not_gone() {
     assert_eq!(c.ledger.apply_scan(broken).gone, 0);
     assert!(c.ledger.row("b.cn").is_some());
     assert_eq!(c.ledger.apply_scan(scan(&["a.cn"], at(2))).gone, 1);
+}
+
+#[test]
+fn a_scan_may_tell_only_what_it_changed() {
+    let c = Case::new();
+    c.ledger.apply_scan(scan(&["a.cn", "b.cn", "c.cn"], t0()));
+    let part = |rows: &[(&str, u32)], gone: &[&str], complete: bool, h: i64| {
+        let mut s = scan(&[], at(h));
+        s.rows = rows.iter().map(|(n, line)| frame(n, *line, at(h))).collect();
+        s.gone = Some(gone.iter().map(|n| (*n).to_owned()).collect());
+        let done = c.ledger.apply_scan(ScanResult { complete, ..s });
+        (done.new, done.moved, done.gone)
+    };
+    // One new, one as it was, one that is served elsewhere, one gone.
+    assert_eq!(part(&[("d.cn", 1), ("a.cn", 1), ("b.cn", 7)], &["c.cn"], true, 1), (1, 1, 1));
+    let names = || {
+        let mut all = Vec::new();
+        c.ledger.rows(|r| all.push((r.name.clone(), r.served_by[0].line)));
+        all
+    };
+    let of = |all: &[(&str, u32)]| all.iter().map(|(n, l)| ((*n).to_owned(), *l)).collect::<Vec<_>>();
+    assert_eq!(names(), of(&[("a.cn", 1), ("b.cn", 7), ("d.cn", 1)]));
+    // What is gone and comes back is new, what stays is not.
+    assert_eq!(part(&[("c.cn", 1), ("d.cn", 1)], &[], true, 2), (1, 0, 0));
+    // Something was not read: no name is gone, until all names are told.
+    assert_eq!(part(&[("e.cn", 1)], &["a.cn"], false, 3), (1, 0, 0));
+    assert_eq!(part(&[], &[], true, 4), (0, 0, 0));
+    assert_eq!(c.ledger.apply_scan(scan(&["b.cn", "c.cn", "d.cn", "e.cn"], at(5))).gone, 1);
+    assert_eq!(c.ledger.summary().names, 4);
+    // A name that is not known cannot go.
+    assert_eq!(part(&[], &["a.cn", "never.cn"], true, 6), (0, 0, 0));
 }
 
 #[test]

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Response, redirect};
+use jiff::Timestamp;
+use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
 
 use crate::config::{Hub, Text};
 use crate::filing::install_crypto;
 
+use super::identity::Identity;
+use super::signature::{self, Call};
+
 /// Connect to last byte of the answer.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+/// Above it no sequence can be: every JSON reader knows integers so far, and
+/// counting on from there must not end.
+pub(super) const SEQUENCE_MOST: u64 = 1 << 53;
 /// Bytes of an answer that are read.
 const ANSWER_MOST: usize = 64 << 10;
 
@@ -56,6 +63,27 @@ pub(super) fn join(hub: &url::Url, path: &str) -> url::Url {
     url
 }
 
+/// A signed call of this agent to an address of the hub's.
+pub(super) fn signed(
+    client: &Client,
+    url: url::Url,
+    (agent, identity): (&str, &Identity),
+    sequence: u64,
+    body: Vec<u8>,
+) -> RequestBuilder {
+    let call = Call { method: "POST", path: url.path(), agent, sequence, body: &body };
+    let headers = signature::sign(&call, Timestamp::now().as_second(), identity.key());
+    client
+        .post(url.clone())
+        .header("content-type", "application/json")
+        .header(signature::AGENT, agent)
+        .header(signature::SEQUENCE, sequence.to_string())
+        .header("content-digest", headers.content_digest)
+        .header("signature-input", headers.signature_input)
+        .header("signature", headers.signature)
+        .body(body)
+}
+
 /// An answer that was read whole.
 pub(super) struct Said {
     pub(super) status: u16,
@@ -65,17 +93,33 @@ pub(super) struct Said {
     pub(super) body: Vec<u8>,
 }
 
+/// Why an answer was not read whole.
+pub(super) enum Unread {
+    /// It is longer than a hub's.
+    TooLong,
+    /// The connection failed.
+    Broken(reqwest::Error),
+}
+
 /// Reads an answer; a longer one than a hub gives is an error.
-pub(super) async fn read(mut response: Response) -> Result<Said, String> {
+pub(super) async fn read(response: Response) -> Result<Said, String> {
+    read_up_to(response, ANSWER_MOST).await.map_err(|e| match e {
+        Unread::TooLong => "the answer is longer than a hub's".to_owned(),
+        Unread::Broken(e) => words(&e),
+    })
+}
+
+/// The same with another bound.
+pub(super) async fn read_up_to(mut response: Response, most: usize) -> Result<Said, Unread> {
     let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let retry_after = header("retry-after").and_then(|v| wait_of(&v));
     let date = header("date").and_then(|v| httpdate::parse_http_date(&v).ok());
     let content_type = header("content-type");
     let status = response.status().as_u16();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| words(&e))? {
-        if body.len() + chunk.len() > ANSWER_MOST {
-            return Err("the answer is longer than a hub's".to_owned());
+    while let Some(chunk) = response.chunk().await.map_err(Unread::Broken)? {
+        if body.len() + chunk.len() > most {
+            return Err(Unread::TooLong);
         }
         body.extend_from_slice(&chunk);
     }

@@ -16,13 +16,15 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::config::{Config, enrolment_path};
 use crate::facts::ExemptedBy;
 use crate::names::{apex, to_ascii};
 
 use super::serve::Pair;
 
-/// Longest file of ours that is read.
-const MOST: u64 = 64 << 10;
+/// Longest file of ours that is read: an enrolment with all settings that a
+/// hub's answer has room for, spread over lines.
+const MOST: u64 = 1 << 20;
 
 /// The key pair.
 pub struct Identity {
@@ -39,13 +41,9 @@ impl Identity {
     /// Reads the key of a state folder, or makes it there. A key that systemd
     /// hands over (`$CREDENTIALS_DIRECTORY/agent.key`) comes first.
     pub fn open(state_dir: &Path) -> io::Result<Identity> {
-        if let Some(pem) = credential("agent.key")? {
-            return Identity::of_pem(&pem);
-        }
-        let path = state_dir.join("agent.key");
-        match read(&path) {
-            Ok(pem) => Identity::of_pem(&pem),
+        match Identity::read(state_dir) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let path = state_dir.join("agent.key");
                 let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
                     .map_err(|_| io::Error::other("the system gives no random numbers"))?;
                 let pem = format!(
@@ -57,7 +55,15 @@ impl Identity {
                 write_new(&path, pem.as_bytes())?;
                 Identity::of_pem(&read(&path)?)
             }
-            Err(e) => Err(e),
+            read => read,
+        }
+    }
+
+    /// The same, but makes none: an error where there is none yet.
+    pub fn read(state_dir: &Path) -> io::Result<Identity> {
+        match credential("agent.key")? {
+            Some(pem) => Identity::of_pem(&pem),
+            None => Identity::of_pem(&read(&state_dir.join("agent.key"))?),
         }
     }
 
@@ -198,6 +204,25 @@ impl Enrolment {
         }
     }
 
+    /// The one that holds under these settings, which win: another hub's
+    /// enrolment is none with this one.
+    pub fn in_force(cfg: &Config) -> io::Result<Option<Enrolment>> {
+        let enrolment = Enrolment::read(&cfg.state_dir)?;
+        Ok(enrolment.filter(|e| cfg.hub.url.as_ref().is_none_or(|u| *u == e.hub)))
+    }
+
+    /// Keeps other settings of the hub's, beside what enrolling gave. `None`
+    /// where the enrolment on disk is another one meanwhile, which holds then.
+    pub fn keep_settings(&self, settings: HubSettings, state_dir: &Path) -> io::Result<Option<Enrolment>> {
+        let now = Enrolment::read(state_dir)?;
+        let Some(now) = now.filter(|n| n.agent_id == self.agent_id && n.hub == self.hub) else {
+            return Ok(None);
+        };
+        let new = Enrolment { settings, ..now };
+        write(&Enrolment::path(state_dir), &serde_json::to_vec_pretty(&new).map_err(io::Error::other)?)?;
+        Ok(Some(new))
+    }
+
     /// Writes it, and the polling token as a file of its own.
     pub fn write(&self, state_dir: &Path) -> io::Result<()> {
         let token = format!("{}\n", self.polling_token.expose_secret());
@@ -207,7 +232,7 @@ impl Enrolment {
 
     /// Where it is kept.
     pub fn path(state_dir: &Path) -> PathBuf {
-        state_dir.join("enrolment.json")
+        enrolment_path(state_dir)
     }
 
     /// Where the hub's polling token is kept.

@@ -26,11 +26,11 @@ use crate::config::{Hub, Text};
 use crate::ledger::{Outbox, OutboxError, Sealed};
 use crate::telemetry::event::HubOutcome;
 
-use super::client::{self, Said};
-use super::identity::{Enrolment, Identity};
+use super::client::{self, SEQUENCE_MOST, Said};
+use super::identity::{Enrolment, HubSettings, Identity};
 use super::problem::Problem;
 use super::receipt::Receipt;
-use super::signature::{self, Call};
+use super::signature;
 
 /// Times between tries.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +99,8 @@ pub trait Observer: Send + Sync + 'static {
     fn waiting(&self) -> Waiting;
     /// The courier is alive, and will be heard of within this time.
     fn alive(&self, within: Duration);
+    /// The hub has set something else than what the courier was started with.
+    fn settings(&self, new: HubSettings);
 }
 
 /// The courier of one enrolment.
@@ -123,10 +125,6 @@ enum Next {
     /// The hub said how long.
     Wait(HubOutcome, String, Duration),
 }
-
-/// Above it no hub can be: every JSON reader knows integers so far, and counting
-/// on from there must not end.
-const SEQUENCE_MOST: u64 = 1 << 53;
 
 /// Changes of a report in a row (split, rolled back) that are made without a
 /// pause.
@@ -164,24 +162,41 @@ impl Courier {
         let mut hold = start + splay;
         let mut splaying = true;
         let (mut failures, mut again) = (0_u32, 0_u32);
+        // Since when a report could not be delivered; and until when the hub
+        // wants to hear nothing at all.
+        let mut stuck: Option<Instant> = None;
+        let mut quiet = start;
         loop {
             self.observer.alive(self.pace.timeout + Duration::from_secs(90));
             let now = Instant::now();
-            if now >= hold {
+            // While a report cannot be delivered, a heartbeat goes between its
+            // tries: the agent lives. The sealed report keeps its sequence.
+            let between = stuck.map(|since| since + settings.heartbeat_every());
+            let overdue = between.is_some_and(|b| now >= b.max(heartbeat_at).max(quiet));
+            if now >= hold && !overdue {
                 let snapshot = now >= snapshot_at;
                 let sent = self.until_stopped(&mut stop, self.deliver(snapshot)).await;
                 let Some(sent) = sent else { return };
                 match sent {
-                    Ok(None) => {}
+                    Ok(None) => stuck = None,
                     Ok(Some((sequence, next, skew))) => {
                         splaying = false;
                         let pause = self.after(&next, &mut failures, &mut again);
                         self.tell(sequence, true, &next, pause, skew);
-                        if matches!(next, Next::Done) {
-                            snapshot_at = Instant::now() + jitter(settings.report_every());
-                        }
                         hold = Instant::now() + pause.unwrap_or_default();
-                        continue;
+                        match next {
+                            Next::Done => {
+                                stuck = None;
+                                snapshot_at = Instant::now() + jitter(settings.report_every());
+                                continue;
+                            }
+                            Next::Wait(..) => quiet = hold,
+                            Next::Again(..) | Next::BackOff(..) => {}
+                        }
+                        stuck.get_or_insert(now);
+                        if pause.is_none() {
+                            continue;
+                        }
                     }
                     Err(e) => {
                         // The ledger says so itself; the disk may work later.
@@ -190,18 +205,32 @@ impl Courier {
                         hold = Instant::now() + self.pace.outbox;
                     }
                 }
-                if Instant::now() >= heartbeat_at && Instant::now() >= hold {
-                    heartbeat_at = Instant::now() + jitter(settings.heartbeat_every());
-                    let Some(beat) = self.until_stopped(&mut stop, self.heartbeat()).await else { return };
-                    if let Ok((sequence, next, skew)) = beat {
-                        let pause = self.after(&next, &mut failures, &mut again);
-                        self.tell(sequence, false, &next, pause, skew);
-                        hold = Instant::now() + pause.unwrap_or_default();
-                    }
-                    continue;
-                }
             }
-            let wake = if hold > Instant::now() { hold } else { snapshot_at.min(heartbeat_at) };
+            let between = stuck.map(|since| since + settings.heartbeat_every());
+            let beat_at = heartbeat_at.max(quiet).max(between.unwrap_or(hold));
+            if Instant::now() >= beat_at {
+                heartbeat_at = Instant::now() + jitter(settings.heartbeat_every());
+                let Some(beat) = self.until_stopped(&mut stop, self.heartbeat()).await else { return };
+                if let Ok((sequence, next, skew)) = beat {
+                    // Its own luck is not the report's, which keeps its pause.
+                    let mut apart = (0, 0);
+                    let (failures, again) = match stuck {
+                        Some(_) => (&mut apart.0, &mut apart.1),
+                        None => (&mut failures, &mut again),
+                    };
+                    let pause = self.after(&next, failures, again);
+                    self.tell(sequence, false, &next, pause, skew);
+                    let until = Instant::now() + pause.unwrap_or_default();
+                    match next {
+                        Next::Wait(..) => (quiet, hold) = (until, hold.max(until)),
+                        _ if stuck.is_none() => hold = until,
+                        _ => {}
+                    }
+                }
+                continue;
+            }
+            let wake = if hold > Instant::now() { hold } else { snapshot_at };
+            let wake = wake.min(beat_at);
             // Heard of at least once a minute.
             let wake = wake.min(Instant::now() + Duration::from_secs(60));
             tokio::select! {
@@ -286,9 +315,10 @@ impl Courier {
                     .ok()
                     .filter(|r| r.holds(&self.enrolment.agent_id, sequence, &digest, &self.receipt_key));
                 match receipt {
-                    Some(_) => {
-                        let text = String::from_utf8_lossy(&said.body).into_owned();
+                    Some(receipt) => {
+                        let text = serde_json::to_string(&receipt).unwrap_or_default();
                         self.blocking(move |o| o.delivered(sequence, &text)).await?;
+                        self.heed(&said);
                         Next::Done
                     }
                     None => {
@@ -337,7 +367,10 @@ impl Courier {
         let skew = said.as_ref().ok().and_then(skew_of);
         let next = match said {
             Err(why) => Next::BackOff(HubOutcome::Unreachable, why),
-            Ok(said) if (200..300).contains(&said.status) => Next::Done,
+            Ok(said) if (200..300).contains(&said.status) => {
+                self.heed(&said);
+                Next::Done
+            }
             Ok(said) => match self.not_taken(&said, sequence).await? {
                 Refused::Other(next) => next,
                 // A heartbeat is not kept: the next one says more.
@@ -345,6 +378,21 @@ impl Courier {
             },
         };
         Ok((sequence, next, skew))
+    }
+
+    /// Settings that came along, where they are others than those in force.
+    fn heed(&self, said: &Said) {
+        /// An object: a list would be taken for its members in their order.
+        #[derive(serde::Deserialize)]
+        struct Along {
+            settings: serde_json::Map<String, serde_json::Value>,
+        }
+        let Ok(Along { settings }) = serde_json::from_slice(&said.body) else { return };
+        let Ok(settings) = serde_json::from_value::<HubSettings>(settings.into()) else { return };
+        let settings = settings.bounded();
+        if settings != self.enrolment.settings {
+            self.observer.settings(settings);
+        }
     }
 
     /// Answers that mean the same for reports and heartbeats.
@@ -382,22 +430,12 @@ impl Courier {
 
     async fn post(&self, path: &str, sequence: u64, body: Vec<u8>, encoding: &str) -> Result<Said, String> {
         let url = client::join(&self.enrolment.hub, path);
-        let agent = self.enrolment.agent_id.as_str();
-        let call = Call { method: "POST", path: url.path(), agent, sequence, body: &body };
-        let headers = signature::sign(&call, Timestamp::now().as_second(), self.identity.key());
-        let mut request = self
-            .client
-            .post(url.clone())
-            .header("content-type", "application/json")
-            .header(signature::AGENT, agent)
-            .header(signature::SEQUENCE, sequence.to_string())
-            .header("content-digest", headers.content_digest)
-            .header("signature-input", headers.signature_input)
-            .header("signature", headers.signature);
+        let agent = (self.enrolment.agent_id.as_str(), &*self.identity);
+        let mut request = client::signed(&self.client, url, agent, sequence, body);
         if !encoding.is_empty() {
             request = request.header("content-encoding", encoding);
         }
-        match request.body(body).send().await {
+        match request.send().await {
             Ok(response) => client::read(response).await,
             Err(e) => Err(client::words(&e)),
         }

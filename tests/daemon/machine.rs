@@ -20,6 +20,8 @@ pub struct Machine {
     pub dir: tempfile::TempDir,
     pub dns: Dns,
     notify: UnixDatagram,
+    /// The provider's file is configured as a registry.
+    pub provider: bool,
     /// More settings.
     pub more: String,
     /// Environment of the daemon.
@@ -44,6 +46,7 @@ impl Machine {
             dns: Dns::start(|_| Lead::To(HERE)),
             dir,
             notify,
+            provider: true,
             more: String::new(),
             env: Vec::new(),
         };
@@ -94,15 +97,18 @@ impl Machine {
     /// Writes the settings and gives their path.
     pub fn settings(&self) -> PathBuf {
         let path = self.path("agent.toml");
+        let provider = format!(
+            "[[registry]]\nname = \"provider\"\nkind = \"provider_db\"\npath = {:?}\nnegative = \"authoritative\"",
+            self.path("filings.csv")
+        );
         let text = format!(
             "[agent]\nroot = {:?}\nstate_dir = {:?}\nlang = \"en\"\n[server]\npublic_addresses = [\"{HERE}\"]\n\
              [resolver]\nservers = [\"{}\"]\ntimeout = \"500ms\"\n\
-             [[registry]]\nname = \"provider\"\nkind = \"provider_db\"\npath = {:?}\nnegative = \"authoritative\"\n\
-             {}\n",
+             {}\n{}\n",
             self.path("root"),
             self.path("state"),
             self.dns.at,
-            self.path("filings.csv"),
+            if self.provider { provider.as_str() } else { "" },
             self.more,
         );
         // Whole or not at all: a daemon may be reading it.

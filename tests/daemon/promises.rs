@@ -13,7 +13,7 @@ use crate::harness::hub::{Hub, Mood};
 const TOKEN: &str = "token-of-the-tests";
 
 /// A machine whose daemon enrols by itself, as an unattended image does.
-fn with_hub() -> (Machine, Hub) {
+pub fn with_hub() -> (Machine, Hub) {
     let hub = Hub::start("127.0.0.1:0", TOKEN, false);
     let mut m = Machine::new();
     m.more = format!("[hub]\nurl = \"{}\"\n[serve]\nlisten = \"\"\n", hub.url());
@@ -21,11 +21,11 @@ fn with_hub() -> (Machine, Hub) {
     (m, hub)
 }
 
-fn last(hub: &Hub, name: &str) -> Option<Option<String>> {
+pub fn last(hub: &Hub, name: &str) -> Option<Option<String>> {
     hub.told().into_iter().rev().find(|(n, _)| n == name).map(|(_, to)| to)
 }
 
-fn verdict(v: &str) -> Option<Option<String>> {
+pub fn verdict(v: &str) -> Option<Option<String>> {
     Some(Some(v.to_owned()))
 }
 

@@ -54,6 +54,12 @@ pub struct Shared {
     /// Calls that were not what they said.
     pub refused: Mutex<Vec<String>>,
     pub calls: Mutex<usize>,
+    /// What lookups answer: the filing of a name, where it is one that the
+    /// agent's reports have told of.
+    pub filings: Mutex<HashMap<String, Value>>,
+    /// Questions of each lookup, in the order of arrival.
+    pub lookups: Mutex<Vec<Vec<Vec<String>>>>,
+    looked_up: Mutex<HashMap<String, u64>>,
     pub heartbeats: Mutex<usize>,
     /// Each accepted report is printed as one line.
     pub print: bool,
@@ -79,6 +85,9 @@ impl Hub {
             known: Mutex::default(),
             refused: Mutex::default(),
             calls: Mutex::default(),
+            filings: Mutex::default(),
+            lookups: Mutex::default(),
+            looked_up: Mutex::default(),
             heartbeats: Mutex::default(),
             print,
         });
@@ -155,6 +164,13 @@ async fn handle(State(hub): State<Arc<Shared>>, request: Request) -> Answer {
     if path == "/v1/enrol" {
         return enrolled(&hub, &body);
     }
+    if path == "/v1/filings:lookup" {
+        let agent = parts.headers.get(signature::AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        return match checked(&hub, parts.method.as_str(), &path, agent, &parts.headers, &body) {
+            Ok(sequence) => look_up(&hub, agent, sequence, &body),
+            Err(a) => *a,
+        };
+    }
     let Some((agent, what)) = path.strip_prefix("/v1/agents/").and_then(|p| p.split_once('/')) else {
         return answer(404, "text/plain", String::new());
     };
@@ -163,7 +179,8 @@ async fn handle(State(hub): State<Arc<Shared>>, request: Request) -> Answer {
         Ok(_) if what == "heartbeat" => {
             assert!(body.len() < 300, "{} bytes", body.len());
             *hub.heartbeats.lock().unwrap() += 1;
-            answer(204, "text/plain", String::new())
+            let settings = hub.settings.lock().unwrap();
+            answer(200, "application/json", json!({ "settings": *settings }).to_string())
         }
         Ok(sequence) => {
             let a = store(&hub, agent, sequence, &body);
@@ -188,6 +205,40 @@ fn enrolled(hub: &Shared, body: &[u8]) -> Answer {
         "settings": *hub.settings.lock().unwrap(),
     });
     answer(201, "application/json", body.to_string())
+}
+
+/// Lookups have a sequence of their own.
+fn look_up(hub: &Shared, agent: &str, sequence: u64, body: &Bytes) -> Answer {
+    let mut last = hub.looked_up.lock().unwrap();
+    let highest = last.entry(agent.to_owned()).or_default();
+    if sequence <= *highest {
+        return problem(409, "sequence_rollback", json!({ "highest": *highest }));
+    }
+    *highest = sequence;
+    #[derive(serde::Deserialize)]
+    struct Asked {
+        questions: Vec<Vec<String>>,
+    }
+    let asked: Asked = serde_json::from_slice(body).unwrap();
+    assert!(asked.questions.len() <= 500);
+    let reports = hub.reports.lock().unwrap();
+    let served = |name: &String| {
+        reports.iter().filter(|r| r.agent.id.as_deref() == Some(agent)).flat_map(|r| &r.names).any(|row| {
+            row.apex.as_ref() == Some(name) || row.name == *name || row.name.ends_with(&format!(".{name}"))
+        })
+    };
+    let filings = hub.filings.lock().unwrap();
+    let answers: Vec<Value> = asked
+        .questions
+        .iter()
+        .map(|names| match names.iter().find(|n| served(n)).map(|n| filings.get(n)) {
+            None => json!({"refused": "not_served"}),
+            Some(None) => json!({"refused": "quota"}),
+            Some(Some(filing)) => json!({ "filing": filing }),
+        })
+        .collect();
+    hub.lookups.lock().unwrap().push(asked.questions);
+    answer(200, "application/json", json!({ "answers": answers }).to_string())
 }
 
 fn checked(
@@ -253,7 +304,9 @@ fn store(hub: &Shared, agent: &str, sequence: u64, body: &Bytes) -> Answer {
         signature: String::new(),
     }
     .signed(&hub.key);
-    let receipt = serde_json::to_string(&receipt).unwrap();
+    let mut receipt = serde_json::to_value(&receipt).unwrap();
+    receipt["settings"] = hub.settings.lock().unwrap().clone();
+    let receipt = receipt.to_string();
     stored.insert(at, (digest, receipt.clone()));
     answer(201, "application/json", receipt)
 }

@@ -25,6 +25,7 @@ pub enum On {
     Postgres,
 }
 
+#[allow(dead_code, reason = "not every test looks at everything; server and store live as long")]
 pub struct Provider {
     pub hub: Arc<Hub>,
     pub server: Server,

@@ -47,6 +47,7 @@ impl Desk for OneReport {
 async fn polled(dir: &Path, token: &str, pair: &Pair) -> (serve::Server, Arc<OneReport>) {
     let file = dir.join("hub-token");
     std::fs::write(&file, format!("{token}\n")).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let desk = Arc::new(OneReport { report: Mutex::new(Value::Null), asked: AtomicU64::new(0) });
     let settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),

@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability};
 
 use crate::audit;
 use crate::config::{Config, Text, io_text};
 use crate::facts::{Scan, Server};
+use crate::uplink::{Enrolment, serve};
 
 use super::Point;
 
-/// Where the daemon answers `status`.
-const CONTROL_SOCKET: &str = "/run/beian-agent/control.sock";
 /// The user that the packages make for the daemon.
 const SERVICE_USER: &str = "beian-agent";
 
@@ -225,15 +224,60 @@ fn bound(name: &str) -> Option<u64> {
     std::fs::read_to_string(Path::new("/proc/sys/fs/inotify").join(name)).ok()?.trim().parse().ok()
 }
 
-/// Whether the daemon runs.
-pub(super) fn daemon() -> Point {
-    daemon_at(Path::new(CONTROL_SOCKET))
+/// Whether the hub knows this server, as enrolling left it.
+pub(super) fn enrolled(cfg: &Config, enrolment: &std::io::Result<Option<Enrolment>>) -> Point {
+    const CHECK: &str = "enrolment";
+    match enrolment {
+        Ok(Some(e)) if e.quarantined => Point::warning(
+            CHECK,
+            Text::new(
+                format!("enrolled as {}, into quarantine: an operator has to confirm it", e.agent_id),
+                format!("已登记，编号 {}，处于隔离状态，等待接入商人工确认", e.agent_id),
+            ),
+            Text::new("ask the provider to confirm this server", "请联系接入商确认本机"),
+        ),
+        Ok(Some(e)) => Point::ok(
+            CHECK,
+            Text::new(format!("enrolled as {}", e.agent_id), format!("已登记，编号 {}", e.agent_id)),
+        ),
+        Ok(None) if cfg.hub.url.is_none() => {
+            Point::ok(CHECK, Text::new("none: no hub is configured", "未登记：没有配置中心"))
+        }
+        Ok(None) => Point::warning(
+            CHECK,
+            Text::new("this server is not enrolled with the hub", "本机还没有向中心登记"),
+            Text::new("run beian-agent enrol", "执行 beian-agent enrol"),
+        ),
+        Err(e) => {
+            let why = io_text(e);
+            Point::warning(
+                CHECK,
+                Text::new(
+                    format!("enrolment.json cannot be read: {}", why.en),
+                    format!("enrolment.json 读不了：{}", why.zh),
+                ),
+                Text::new("run doctor as root, or enrol again", "请以 root 运行 doctor，或重新登记"),
+            )
+        }
+    }
 }
 
-fn daemon_at(socket: &Path) -> Point {
-    match UnixStream::connect(socket) {
-        Ok(_) => Point::ok("daemon", Text::new("it runs", "正在运行")),
-        Err(e) if e.kind() == ErrorKind::PermissionDenied => Point::warning(
+/// Whether the daemon runs.
+pub(super) fn daemon(cfg: &Config) -> Point {
+    daemon_at(&serve::places(&cfg.state_dir))
+}
+
+/// In one of these folders its socket is.
+fn daemon_at(places: &[PathBuf]) -> Point {
+    let mut denied = false;
+    for place in places {
+        match UnixStream::connect(place.join(serve::SOCKET)) {
+            Ok(_) => return Point::ok("daemon", Text::new("it runs", "正在运行")),
+            Err(e) => denied |= e.kind() == ErrorKind::PermissionDenied,
+        }
+    }
+    match denied {
+        true => Point::warning(
             "daemon",
             Text::new("its socket is not open to this user", "本用户不能访问它的套接字"),
             Text::new(
@@ -241,7 +285,7 @@ fn daemon_at(socket: &Path) -> Point {
                 "请以 root 或 beian-agent 组成员运行 doctor",
             ),
         ),
-        Err(_) => Point::warning(
+        false => Point::warning(
             "daemon",
             Text::new("it does not run", "没有运行"),
             Text::new("systemctl enable --now beian-agent", "执行 systemctl enable --now beian-agent"),
@@ -268,11 +312,11 @@ mod tests {
     #[test]
     fn a_socket_is_a_running_daemon_only_while_someone_listens() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("control.sock");
-        assert_eq!(daemon_at(&path).state, State::Warning);
-        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        assert_eq!(daemon_at(&path).state, State::Ok);
+        let places = [dir.path().join("none"), dir.path().to_path_buf()];
+        assert_eq!(daemon_at(&places).state, State::Warning);
+        let listener = std::os::unix::net::UnixListener::bind(dir.path().join(serve::SOCKET)).unwrap();
+        assert_eq!(daemon_at(&places).state, State::Ok);
         drop(listener);
-        assert_eq!(daemon_at(&path).state, State::Warning);
+        assert_eq!(daemon_at(&places).state, State::Warning);
     }
 }

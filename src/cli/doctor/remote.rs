@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::DATE;
@@ -9,8 +10,9 @@ use reqwest::header::DATE;
 use crate::config::{Config, Registry, RegistryKind, Text, io_text};
 use crate::document::{dns_why, why_words};
 use crate::facts::{SourceState, Why};
-use crate::filing::{self, Ask, Registries};
+use crate::filing::{self, Ask, AskHub, Registries};
 use crate::resolve::{self, Probe};
+use crate::uplink::Lookup;
 
 use super::{Point, State};
 
@@ -22,7 +24,7 @@ const SKEW: Duration = Duration::from_secs(60);
 pub(super) async fn check(cfg: &Config) -> Vec<Point> {
     let (resolvers, registries, (hub, skew)) = tokio::join!(
         resolvers(cfg),
-        futures::future::join_all(cfg.registries.iter().map(registry)),
+        futures::future::join_all(cfg.registries.iter().map(|r| registry(cfg, r))),
         hub(cfg)
     );
     let mut points = resolvers;
@@ -75,8 +77,14 @@ fn of_probe(p: &Probe, one_answers: bool) -> Point {
     .of(p.server.to_string())
 }
 
-async fn registry(r: &Registry) -> Point {
-    let mut point = ask_registry(r).await;
+async fn registry(cfg: &Config, r: &Registry) -> Point {
+    let mut point = ask_registry(cfg, r).await;
+    if point.state == State::Fault && r.kind == RegistryKind::Hub {
+        point.todo = Some(Text::new(
+            "see what is said of the hub and of the enrolment below",
+            "见下面“中心”和“登记”两项",
+        ));
+    }
     if point.state == State::Fault && matches!(r.kind, RegistryKind::ProviderDb { .. }) {
         point.todo = Some(Text::new(
             "see whether the file at path is there, readable, and has the columns of its documentation",
@@ -86,12 +94,14 @@ async fn registry(r: &Registry) -> Point {
     point.of(r.name.as_str())
 }
 
-async fn ask_registry(r: &Registry) -> Point {
+async fn ask_registry(cfg: &Config, r: &Registry) -> Point {
     let is_file = matches!(r.kind, RegistryKind::ProviderDb { .. });
+    let is_hub = r.kind == RegistryKind::Hub;
     let question = match r.canary.first() {
         Some(canary) => canary.clone(),
-        // A file has to be readable, whatever it says of a name.
-        None if is_file => "example.cn".to_owned(),
+        // A file has to be readable, and the hub to answer, whatever they say
+        // of a name.
+        None if is_file || is_hub => "example.cn".to_owned(),
         None => {
             return Point::warning(
                 "registry",
@@ -107,7 +117,7 @@ async fn ask_registry(r: &Registry) -> Point {
         }
     };
     let registries = match Registries::new(std::slice::from_ref(r)) {
-        Ok(registries) => registries,
+        Ok(registries) => registries.through(is_hub.then(|| lookup(cfg)).flatten()),
         Err(_) => {
             return Point::fault(
                 "registry",
@@ -135,6 +145,8 @@ async fn ask_registry(r: &Registry) -> Point {
     match (state, why) {
         (Some(SourceState::Filed | SourceState::Restricted), None) => answered(),
         (_, None) if is_file && answers.problems.is_empty() => answered(),
+        // It serves this agent, which has no such name.
+        (_, None | Some(Why::NotAsked)) if is_hub => answered(),
         (Some(SourceState::NotFiled | SourceState::SuspectedNotFiled), _) | (_, Some(Why::CanaryFailed)) => {
             Point::fault(
                 "registry",
@@ -150,6 +162,11 @@ async fn ask_registry(r: &Registry) -> Point {
         }
         (_, why) => no_answer(why.unwrap_or(Why::Unavailable)),
     }
+}
+
+/// The way to the hub, where this server is enrolled.
+fn lookup(cfg: &Config) -> Option<Arc<dyn AskHub>> {
+    Some(Arc::new(Lookup::open(cfg)?.ok()?))
 }
 
 fn no_answer(why: Why) -> Point {

@@ -16,6 +16,8 @@ pub(super) fn say(cfg: &Config) -> Vec<Point> {
                 points.push(to(&r.name, "nothing: it is a file of this server", "不外发：是本机的文件"));
                 continue;
             }
+            // Below, with what else it gets.
+            RegistryKind::Hub => continue,
             RegistryKind::Yd2431 { url, .. }
             | RegistryKind::MinistryList { url }
             | RegistryKind::JsonApi { url, .. } => url,
@@ -27,11 +29,18 @@ pub(super) fn say(cfg: &Config) -> Vec<Point> {
             &format!("把所服务域名的主域名（.gov.cn 下为完整域名）发给 {host}"),
         ));
     }
+    let asked = cfg.registries.iter().any(|r| r.kind == RegistryKind::Hub);
     match cfg.hub.url.as_ref().and_then(|u| u.host_str()) {
         Some(host) => points.push(to(
             "hub",
-            &format!("to {host}, once enrolled: names, verdicts and their evidence, paths and lines of the configuration, this server's addresses, its host name; never the files' text"),
-            &format!("登记后向 {host} 上报：域名、结论与依据、配置文件的路径和行号、本机地址、主机名；不含文件内容"),
+            &format!(
+                "to {host}, once enrolled: names, verdicts and their evidence, paths and lines of the configuration, this server's addresses, its host name{}; never the files' text",
+                if asked { "; and the registrable domains (full names under .gov.cn) whose filing it is asked for" } else { "" }
+            ),
+            &format!(
+                "登记后向 {host} 上报：域名、结论与依据、配置文件的路径和行号、本机地址、主机名{}；不含文件内容",
+                if asked { "；并向它查询主域名（.gov.cn 下为完整域名）的备案" } else { "" }
+            ),
         )),
         None => points.push(to("hub", "nothing: no hub is configured", "不外发：没有配置中心")),
     }

@@ -97,7 +97,6 @@ struct Now {
     snapshot_sequence: i64,
     snapshot_hash: i64,
     parts: i64,
-    names: i64,
     version: String,
     hostname: String,
     complete: i64,
@@ -128,7 +127,6 @@ impl Now {
                 snapshot_sequence: r.try_get("snapshot_sequence")?,
                 snapshot_hash: r.try_get("snapshot_hash")?,
                 parts: r.try_get("parts")?,
-                names: r.try_get("names")?,
                 version: r.try_get("version")?,
                 hostname: r.try_get("hostname")?,
                 complete: r.try_get("complete")?,
@@ -531,7 +529,6 @@ impl Store {
             let Some(parts) = newest.get(id) else { continue };
             let old = standing.get(*id).unwrap_or(&empty);
             let whole = self.whole(tx, now, id, parts).await?;
-            let names_before = now.names;
             if let Some(served) = whole {
                 for (name, o) in old.iter().filter(|(n, _)| !served.contains(n.as_str())) {
                     count(&mut now.summary, o.verdict, -1);
@@ -544,8 +541,6 @@ impl Store {
                 }
                 now.snapshot_hash = parts.last().filter(|a| a.report.parts == 1).map_or(0, |a| a.report.hash);
             }
-            now.names = now.summary[0];
-            let _ = names_before;
             for a in parts {
                 writes.findings_of.push(json!([now.tenant, id, a.report.part]));
                 for (n, (kind, body)) in a.report.findings.iter().enumerate() {
@@ -557,12 +552,12 @@ impl Store {
     }
 
     /// The names of a whole report; `None` while parts of it are missing.
-    async fn whole<'a>(
+    async fn whole(
         &self,
         tx: &mut Tx,
         now: &Now,
         id: &str,
-        parts: &[&'a Arrival],
+        parts: &[&Arrival],
     ) -> Result<Option<HashSet<String>>, StoreError> {
         let Some(last) = parts.last() else { return Ok(None) };
         let mut served: HashSet<String> =

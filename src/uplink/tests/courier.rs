@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
@@ -18,6 +18,8 @@ use crate::telemetry::event::HubOutcome;
 use crate::uplink::problem::TYPES;
 use crate::uplink::push::{Called, Courier, Observer, Pace, Waiting};
 use crate::uplink::{Enrolment, HubSettings, Identity};
+
+mod meanwhile;
 
 const MS: Duration = Duration::from_millis(1);
 const PACE: Pace = Pace {
@@ -45,7 +47,8 @@ impl std::ops::Deref for Heard {
     }
 }
 
-struct Ears(mpsc::UnboundedSender<Heard>);
+/// The second: what the hub set.
+struct Ears(mpsc::UnboundedSender<Heard>, Arc<Mutex<Vec<HubSettings>>>);
 
 impl Observer for Ears {
     fn called(&self, called: Called) {
@@ -58,6 +61,9 @@ impl Observer for Ears {
         Waiting { untold: u64::MAX, oldest: Some(Timestamp::now()) }
     }
     fn alive(&self, _: Duration) {}
+    fn settings(&self, new: HubSettings) {
+        self.1.lock().unwrap().push(new);
+    }
 }
 
 /// A courier at work.
@@ -65,6 +71,7 @@ struct Work {
     nudge: Arc<Notify>,
     stop: watch::Sender<bool>,
     heard: mpsc::UnboundedReceiver<Heard>,
+    set: Arc<Mutex<Vec<HubSettings>>>,
     task: JoinHandle<()>,
 }
 
@@ -96,7 +103,18 @@ fn enrolment(hub: url::Url, settings: HubSettings) -> Enrolment {
 }
 
 fn begin(at: url::Url, identity: Identity, memory: &Arc<Memory>, settings: HubSettings) -> Work {
+    begin_at(PACE, at, identity, memory, settings)
+}
+
+fn begin_at(
+    pace: Pace,
+    at: url::Url,
+    identity: Identity,
+    memory: &Arc<Memory>,
+    settings: HubSettings,
+) -> Work {
     let (send, heard) = mpsc::unbounded_channel();
+    let set = Arc::default();
     let nudge = Arc::new(Notify::new());
     let courier = Courier::new(
         &config::Hub::default(),
@@ -104,13 +122,13 @@ fn begin(at: url::Url, identity: Identity, memory: &Arc<Memory>, settings: HubSe
         Arc::new(identity),
         memory.clone(),
         nudge.clone(),
-        Arc::new(Ears(send)),
-        PACE,
+        Arc::new(Ears(send, Arc::clone(&set))),
+        pace,
     )
     .unwrap();
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(courier.run(stopped));
-    Work { nudge, stop, heard, task }
+    Work { nudge, stop, heard, set, task }
 }
 
 fn identity() -> Identity {
@@ -474,7 +492,7 @@ fn a_hub_beyond_loopback_needs_tls_and_no_credentials() {
             Arc::new(identity()),
             Arc::new(Memory::default()),
             Arc::default(),
-            Arc::new(Ears(send)),
+            Arc::new(Ears(send, Arc::default())),
             PACE,
         )
         .map(|_| ())
@@ -532,7 +550,7 @@ async fn a_pinned_authority_is_the_only_one() {
         let (send, mut heard) = mpsc::unbounded_channel();
         let hub = config::Hub { url: None, ca_file: ca_file.clone() };
         let memory = Arc::new(Memory::with("x"));
-        let ears = Arc::new(Ears(send));
+        let ears = Arc::new(Ears(send, Arc::default()));
         let enrolled = enrolment(at.clone(), settings());
         let courier =
             Courier::new(&hub, enrolled, Arc::new(identity()), memory, Arc::default(), ears, PACE).unwrap();
@@ -556,7 +574,7 @@ async fn a_pinned_authority_is_the_only_one() {
             Arc::new(identity()),
             Arc::new(Memory::default()),
             Arc::default(),
-            Arc::new(Ears(send)),
+            Arc::new(Ears(send, Arc::default())),
             PACE,
         );
         assert!(made.map(|_| ()).unwrap_err().en.contains("ca_file"));

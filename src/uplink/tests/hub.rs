@@ -63,6 +63,10 @@ pub(super) struct Shared {
     script: Mutex<VecDeque<Say>>,
     pub(super) calls: Mutex<Vec<Call>>,
     public_key: Vec<u8>,
+    /// What every report gets, instead of the script.
+    reports: Mutex<Option<Say>>,
+    /// More members of what is answered well.
+    more: Mutex<Option<Value>>,
 }
 
 pub(super) struct Hub {
@@ -81,6 +85,8 @@ impl Hub {
             script: Mutex::new(script.into_iter().collect()),
             calls: Mutex::default(),
             public_key: public_key.to_vec(),
+            reports: Mutex::default(),
+            more: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
@@ -94,6 +100,16 @@ impl Hub {
         format!("http://{}", self.at).parse().unwrap()
     }
 
+    /// Every report is answered so from now on; `None`: by the script.
+    pub(super) fn reports_get(&self, say: Option<Say>) {
+        *self.shared.reports.lock().unwrap() = say;
+    }
+
+    /// Receipts and heartbeats' answers have these members too.
+    pub(super) fn answers_have(&self, more: Option<Value>) {
+        *self.shared.more.lock().unwrap() = more;
+    }
+
     pub(super) fn calls(&self) -> Vec<Call> {
         self.shared.calls.lock().unwrap().clone()
     }
@@ -103,7 +119,9 @@ async fn handle(State(hub): State<Arc<Shared>>, request: Request) -> Response<Bo
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let path = parts.uri.path().to_owned();
-    let say = hub.script.lock().unwrap().pop_front().unwrap_or(Say::Well);
+    let fixed = hub.reports.lock().unwrap().clone().filter(|_| path.ends_with("/reports"));
+    let say = fixed.or_else(|| hub.script.lock().unwrap().pop_front()).unwrap_or(Say::Well);
+    let more = hub.more.lock().unwrap().clone();
     let header = |n: &str| parts.headers.get(n).map(|v| v.to_str().unwrap().to_owned());
     let mut call = Call { path: path.clone(), sequence: 0, encoding: header("content-encoding"), body };
     if path != "/v1/enrol" {
@@ -123,6 +141,7 @@ async fn handle(State(hub): State<Arc<Shared>>, request: Request) -> Response<Bo
         signature::verify(&signed, &headers, &hub.public_key).unwrap();
     }
     let (sequence, digest) = (call.sequence, signature::content_digest(&call.body));
+    let asked = call.body.clone();
     hub.calls.lock().unwrap().push(call);
     let receipt = |sequence, key: &Ed25519KeyPair| {
         let received_at = "2026-11-25T08:00:00Z".to_owned();
@@ -133,12 +152,16 @@ async fn handle(State(hub): State<Arc<Shared>>, request: Request) -> Response<Bo
             received_at,
             signature: String::new(),
         };
-        Response::new(Body::from(serde_json::to_vec(&blank.signed(key)).unwrap()))
+        let mut body = serde_json::to_value(blank.signed(key)).unwrap();
+        body.as_object_mut().unwrap().extend(more.iter().flat_map(|m| m.as_object().cloned().unwrap()));
+        Response::new(Body::from(body.to_string()))
     };
     match say {
-        Say::Well if path.ends_with("/heartbeat") => {
-            Response::builder().status(204).body(Body::empty()).unwrap()
-        }
+        Say::Well if path.ends_with("/heartbeat") => match &more {
+            None => Response::builder().status(204).body(Body::empty()).unwrap(),
+            Some(more) => Response::new(Body::from(more.to_string())),
+        },
+        Say::Well if path.ends_with("/v1/filings:lookup") => Response::new(Body::from(filings(&asked))),
         Say::Well => receipt(sequence, &key()),
         Say::Slowly(time) => {
             tokio::time::sleep(time).await;
@@ -154,4 +177,21 @@ async fn handle(State(hub): State<Arc<Shared>>, request: Request) -> Response<Bo
             response.body(Body::from(body)).unwrap()
         }
     }
+}
+
+/// Every name is filed, under a unit of its first name.
+fn filings(asked: &[u8]) -> String {
+    let asked: Value = serde_json::from_slice(asked).unwrap();
+    let answers: Vec<Value> = asked["questions"].as_array().unwrap().iter().map(|q| filing(&q[0])).collect();
+    json!({"answers": answers, "more": 1}).to_string()
+}
+
+pub(super) fn filing(unit: &Value) -> Value {
+    json!({"filing": {
+        "state": "filed", "access": "here",
+        "subject_licence": "蜀ICP备00000001号", "site_licence": "蜀ICP备00000001号-2",
+        "unit": unit, "nature": "企业", "approved_on": "2024-05-01",
+        "sources": [{"registry": "yd2431", "state": "filed", "checked_at": "2026-11-25T08:00:00Z", "new": 1}],
+        "expires_at": null, "new": true,
+    }})
 }
