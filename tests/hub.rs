@@ -1,6 +1,7 @@
 //! The hub: one contract, kept on both stores.
 
 mod ingest;
+mod maintain;
 mod poller;
 
 use std::future::Future;

@@ -106,7 +106,8 @@ async fn an_agent_is_polled_at_its_inventory_address_with_its_certificate(on: On
     assert_eq!(desk.asked.load(Ordering::Relaxed), 2);
     assert_eq!(p.number("SELECT COUNT(*) FROM receipts").await, 0, "no sequence is used up");
     // What was pushed later is newer than what is polled.
-    let mut fixed = report(&[("www.example.cn", "dormant", "not_filed", "elsewhere", "not_filed", "unknown")]);
+    let mut fixed =
+        report(&[("www.example.cn", "dormant", "not_filed", "elsewhere", "not_filed", "unknown")]);
     assert_eq!(agent.report(&mut fixed).await.0, 200);
     told["summary"]["names"] = json!(7);
     *desk.report.lock().unwrap() = told;
