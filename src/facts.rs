@@ -513,6 +513,7 @@ pub struct ServedBy {
 
 /// Who exempted a name, why and until when (`[[exempt]]`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct ExemptedBy {
     /// The exempted name; all below it is exempt too.
     pub name: String,

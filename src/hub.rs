@@ -5,7 +5,6 @@
 //! keeps, `ingest` and `enrol` answer agents, `routes` lists every path,
 //! `serve` holds the sockets.
 
-pub mod api;
 pub mod cache;
 pub mod enrol;
 pub mod evidence;

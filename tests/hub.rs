@@ -3,6 +3,7 @@
 mod ingest;
 mod maintain;
 mod poller;
+mod routes;
 
 use std::future::Future;
 

@@ -89,6 +89,7 @@ CREATE TABLE agents (
   addresses TEXT NOT NULL,
   enrolled_at BIGINT NOT NULL,
   enrolled_from TEXT,
+  enrolled_with TEXT,
   highest BIGINT NOT NULL,
   seen BIGINT NOT NULL,
   lookup_sequence BIGINT NOT NULL,

@@ -13,8 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
+use axum::extract::{self, Extension, State};
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,9 +41,9 @@ fn refused(word: &str, title: &str) -> Problem {
 /// A server enrols.
 #[utoipa::path(
     post, path = "/v1/enrol", tag = "agents",
-    request_body(content = super::api::EnrolBody, description = "The token and who enrols"),
+    request_body(content = Request, description = "The token and who enrols"),
     responses(
-        (status = 200, description = "Enrolled, or quarantined", body = super::api::EnrolledBody),
+        (status = 200, description = "Enrolled, or quarantined", body = Response),
         (status = 400, description = "Not such a request", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The token is not good, or not for this server", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too long", body = Problem, content_type = "application/problem+json"),
@@ -54,11 +53,9 @@ fn refused(word: &str, title: &str) -> Problem {
 pub async fn enrol(
     State(hub): State<Arc<Hub>>,
     Extension(Peer(peer)): Extension<Peer>,
-    body: Bytes,
+    request: extract::Request,
 ) -> Result<Json<Response>, Problem> {
-    if body.len() > MOST {
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too long"));
-    }
+    let body = super::serve::short_body(request, MOST).await?;
     let request: Request = serde_json::from_slice(&body)
         .map_err(|_| Problem::bad("token, public_key, hostname, version and addresses are needed"))?;
     let done = work(&hub, peer, &request).await;
@@ -91,7 +88,6 @@ async fn work(hub: &Hub, peer: IpAddr, request: &Request) -> Result<Response, Pr
             return Err(match fault {
                 TokenFault::Unknown => refused("token_unknown", "The hub does not know this token"),
                 TokenFault::Expired => refused("token_expired", "The token has expired"),
-                TokenFault::Used => refused("token_used", "The token was used up"),
             });
         }
     };
@@ -100,6 +96,11 @@ async fn work(hub: &Hub, peer: IpAddr, request: &Request) -> Result<Response, Pr
         && known.state == AgentState::Revoked
     {
         return Err(refused("revoked", "This agent's key was revoked"));
+    }
+    // The answer was lost on its way, and the same server asks once more.
+    let again = same.as_ref().is_some_and(|a| a.enrolled_with.as_ref() == Some(&token.id));
+    if token.used >= token.uses && !again {
+        return Err(refused("token_used", "The token was used up"));
     }
     let place = place(&mut tx, peer, request, &token).await?;
     let hub_key = hub.keys.current();
@@ -117,9 +118,12 @@ async fn work(hub: &Hub, peer: IpAddr, request: &Request) -> Result<Response, Pr
         announce: request.announce.clone().filter(|a| a.len() <= 255),
         addresses: request.addresses.iter().take(256).map(ToString::to_string).collect(),
         from: Some(peer.to_string()),
+        with: token.id.clone(),
     };
     let (agent, how) = settle(hub, &mut tx, &token, same, &new).await?;
-    hub.store.use_enrol_token(&mut tx, &token.id).await?;
+    if !again {
+        hub.store.use_enrol_token(&mut tx, &token.id).await?;
+    }
     let detail = json!({
         "token": token.id, "from": peer.to_string(), "hostname": new.hostname,
         "how": match how { Enrolled::New => "new", Enrolled::Again => "again", Enrolled::TakenOver => "taken_over" },
@@ -221,7 +225,6 @@ async fn settle(
         return Ok((agent, Enrolled::TakenOver));
     }
     if let Some(old) = same {
-        // An answer that was lost on its way: the same agent once more.
         if old.hostname != new.hostname {
             let text = format!("one key enrolled as {} and as {}", old.hostname, new.hostname);
             hub.store.flag_agent(tx, &old.tenant, &old.id, "clone", &text).await?;
@@ -241,6 +244,7 @@ async fn settle(
         server: new.server.clone(),
         hostname: new.hostname.clone(),
         last_address: new.from.clone(),
+        enrolled_with: Some(new.with.clone()),
     };
     Ok((agent, Enrolled::New))
 }

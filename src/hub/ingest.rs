@@ -10,23 +10,23 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
-use serde::Deserialize;
-use tokio::sync::{mpsc, oneshot};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::uplink::Receipt;
 use crate::uplink::signature::{self, Call, Headers};
+use crate::uplink::{HubSettings, Receipt};
 
 use super::Hub;
 use super::cache::Keyed;
 use super::problem::Problem;
-use super::serve::Peer;
+use super::serve::{Peer, discard, short_body, too_long};
 use super::settings;
 use super::store::{AgentState, Arrival, Beat, Outcome, StoreError, now};
-use super::wire::{self, Coding, Refused};
+use super::wire::{self, BODY_MOST, Coding, Refused};
 
 /// Reports that may wait; beyond it the answer is 503.
 const WAITING_MOST: usize = 4_096;
@@ -36,6 +36,13 @@ const BATCH: usize = 256;
 const COME_BACK: u64 = 5;
 /// A heartbeat is below 300 bytes.
 const BEAT_MOST: usize = 2_048;
+/// Bytes of reports that may be under way at the same time, from their first
+/// byte to their commit; beyond it the answer is 503.
+const UNDER_WAY_MOST: usize = 64 << 20;
+/// The same of those longer than [`LARGE`].
+const LARGE_UNDER_WAY_MOST: usize = 64 << 20;
+/// Reports longer than this are unfolded one at a time, beside the others.
+const LARGE: usize = 64 << 10;
 /// Times a batch is tried when the database fails.
 const TRIES: u32 = 3;
 
@@ -45,7 +52,13 @@ enum Job {
 }
 
 /// The way to the writer.
-pub struct Queue(mpsc::Sender<Job>);
+pub struct Queue {
+    jobs: mpsc::Sender<Job>,
+    /// KiB that may still come, of short and of long reports.
+    room: Arc<Semaphore>,
+    large_room: Arc<Semaphore>,
+    large: Semaphore,
+}
 
 /// The writer, not yet started.
 pub struct Writer(mpsc::Receiver<Job>);
@@ -54,17 +67,47 @@ impl Queue {
     /// Both ends.
     pub fn new() -> (Queue, Writer) {
         let (send, receive) = mpsc::channel(WAITING_MOST);
-        (Queue(send), Writer(receive))
+        let room = |bytes: usize| Arc::new(Semaphore::new(bytes >> 10));
+        let queue = Queue {
+            jobs: send,
+            room: room(UNDER_WAY_MOST),
+            large_room: room(LARGE_UNDER_WAY_MOST),
+            large: Semaphore::new(1),
+        };
+        (queue, Writer(receive))
     }
 
     /// How many wait.
     pub fn len(&self) -> usize {
-        WAITING_MOST - self.0.capacity()
+        WAITING_MOST - self.jobs.capacity()
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Reads a report's body, if there is room for it: a storm of them must not
+    /// cost all memory. Long ones have room of their own, and take none from
+    /// what everybody sends.
+    async fn body(&self, request: Request) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+        let told = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+        // Without a length it may be the longest.
+        let length = told.unwrap_or(BODY_MOST);
+        if length > BODY_MOST {
+            discard(request).await;
+            return Err(too_long());
+        }
+        let room = u32::try_from((length >> 10) + 1).unwrap_or(u32::MAX);
+        let place = if length > LARGE { &self.large_room } else { &self.room };
+        let Ok(room) = place.clone().try_acquire_many_owned(room) else {
+            discard(request).await;
+            return Err(Problem::unavailable(COME_BACK));
+        };
+        Ok((short_body(request, BODY_MOST).await?, room))
     }
 
     /// Stores a report.
@@ -83,7 +126,7 @@ impl Queue {
         job: Job,
         receive: oneshot::Receiver<Result<Outcome, ()>>,
     ) -> Result<Outcome, Problem> {
-        self.0.try_send(job).map_err(|_| Problem::unavailable(COME_BACK))?;
+        self.jobs.try_send(job).map_err(|_| Problem::unavailable(COME_BACK))?;
         receive.await.ok().and_then(Result::ok).ok_or_else(|| Problem::unavailable(COME_BACK))
     }
 }
@@ -216,16 +259,7 @@ pub async fn verify(
     else {
         return Err(refused("content-digest, signature-input and signature are needed"));
     };
-    let Some(keyed) = hub.agents.get(&hub.store, id).await? else {
-        return Err(Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "unknown_agent",
-            "The hub does not know this agent",
-        ));
-    };
-    if keyed.agent.state == AgentState::Revoked {
-        return Err(revoked());
-    }
+    let keyed = keyed(hub, id).await?;
     let call = Call { method: "POST", path, agent: id, sequence, body };
     let signed = Headers {
         content_digest: content_digest.to_owned(),
@@ -235,6 +269,19 @@ pub async fn verify(
     let created = signature::verify(&call, &signed, &keyed.key).map_err(|e| refused(&e.to_string()))?;
     let skew_ms = created.saturating_sub(Timestamp::now().as_second()).saturating_mul(1000);
     Ok(Signed { keyed, sequence, digest: signed.content_digest, skew_ms })
+}
+
+/// An agent whose calls are taken.
+async fn keyed(hub: &Hub, id: &str) -> Result<Arc<Keyed>, Problem> {
+    match hub.agents.get(&hub.store, id).await? {
+        None => Err(unknown()),
+        Some(keyed) if keyed.agent.state == AgentState::Revoked => Err(revoked()),
+        Some(keyed) => Ok(keyed),
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unknown_agent", "The hub does not know this agent")
 }
 
 fn revoked() -> Problem {
@@ -253,9 +300,7 @@ fn rollback(highest: i64) -> Problem {
 
 fn refused(why: Refused) -> Problem {
     match why {
-        Refused::TooLarge => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The report is too large: split it")
-        }
+        Refused::TooLarge => too_long(),
         Refused::Coding => {
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", "Content-Encoding: gzip or zstd")
         }
@@ -276,7 +321,7 @@ fn taken(hub: &Hub, id: &str, outcome: Outcome) -> Result<i64, Problem> {
         }
         Outcome::Unknown => {
             hub.agents.forget(id);
-            Err(Problem::new(StatusCode::UNAUTHORIZED, "unknown_agent", "The hub does not know this agent"))
+            Err(unknown())
         }
     }
 }
@@ -298,7 +343,7 @@ fn word(outcome: &Result<Outcome, Problem>) -> &'static str {
     params(("id" = String, Path, description = "The agent's id")),
     request_body(content = String, content_type = "application/json", description = "beian.report/1, gzip or zstd, signed (RFC 9421)"),
     responses(
-        (status = 200, description = "Stored, or stored before: the receipt", body = super::api::ReceiptBody),
+        (status = 200, description = "Stored, or stored before: the receipt", body = ReceiptAnswer),
         (status = 401, description = "Not signed by a known agent", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The sequence was used for something else", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "To be split", body = Problem, content_type = "application/problem+json"),
@@ -311,16 +356,22 @@ pub async fn report(
     State(hub): State<Arc<Hub>>,
     Extension(Peer(peer)): Extension<Peer>,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, Problem> {
     let path = format!("/v1/agents/{id}/reports");
+    let headers = request.headers().clone();
+    // Who takes room is known, at least by name, before the body is read.
+    if let Err(stranger) = keyed(&hub, &id).await {
+        discard(request).await;
+        return Err(stranger);
+    }
+    let (body, _room) = hub.queue.body(request).await?;
     let signed = verify(&hub, &path, Some(&id), &headers, &body).await?;
     let at = now();
     let coding =
         Coding::of(headers.get("content-encoding").and_then(|v| v.to_str().ok())).map_err(refused)?;
     let (agent, sequence) = (id.clone(), signed.sequence);
-    let large = body.len() > 64 << 10;
+    let large = body.len() > LARGE;
     let read = move || -> Result<(Vec<u8>, wire::Digested), Refused> {
         let json = wire::unfold(&body, coding)?;
         let report = wire::digest(&json, &agent, sequence)?;
@@ -332,6 +383,7 @@ pub async fn report(
     };
     // A megabyte takes a few milliseconds: not where others wait for the thread.
     let read = if large {
+        let _one = hub.queue.large.acquire().await;
         tokio::task::spawn_blocking(read).await.map_err(|_| Problem::unavailable(COME_BACK))?
     } else {
         read()
@@ -353,12 +405,8 @@ pub async fn report(
     hub.metrics.reports.get_or_create(&[("outcome", word(&outcome))]).inc();
     let at = taken(&hub, &id, outcome?)?;
     let receipt = receipt(&hub, &signed, at)?;
-    let mut answer = serde_json::to_value(&receipt).unwrap_or_default();
-    if let Some(o) = answer.as_object_mut() {
-        let settings = settings::kept(&hub, &signed.keyed).await?;
-        o.insert("settings".to_owned(), serde_json::to_value(settings).unwrap_or_default());
-    }
-    Ok(Json(answer).into_response())
+    let settings = settings::kept(&hub, &signed.keyed).await?.clone();
+    Ok(Json(ReceiptAnswer { receipt, settings }).into_response())
 }
 
 fn receipt(hub: &Hub, signed: &Signed, at: i64) -> Result<Receipt, Problem> {
@@ -377,6 +425,23 @@ fn receipt(hub: &Hub, signed: &Signed, at: i64) -> Result<Receipt, Problem> {
     Ok(receipt.signed(&key.pair))
 }
 
+/// The answer to a report.
+#[derive(Serialize, utoipa::ToSchema)]
+struct ReceiptAnswer {
+    /// Signed by the hub's key that the agent has pinned.
+    #[serde(flatten)]
+    receipt: Receipt,
+    /// What the hub sets.
+    settings: HubSettings,
+}
+
+/// The answer to a heartbeat.
+#[derive(Serialize, utoipa::ToSchema)]
+struct BeatAnswer {
+    /// What the hub sets.
+    settings: HubSettings,
+}
+
 #[derive(Deserialize)]
 struct Body {
     sequence: u64,
@@ -393,7 +458,7 @@ struct Body {
     params(("id" = String, Path, description = "The agent's id")),
     request_body(content = String, content_type = "application/json", description = "sequence, at, version, outbox, oldest_untold; signed (RFC 9421)"),
     responses(
-        (status = 200, description = "Heard; what the hub sets", body = super::api::BeatBody),
+        (status = 200, description = "Heard; what the hub sets", body = BeatAnswer),
         (status = 401, description = "Not signed by a known agent", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The sequence is not above the highest", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Longer than a heartbeat", body = Problem, content_type = "application/problem+json"),
@@ -405,13 +470,11 @@ pub async fn heartbeat(
     State(hub): State<Arc<Hub>>,
     Extension(Peer(peer)): Extension<Peer>,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, Problem> {
     let path = format!("/v1/agents/{id}/heartbeat");
-    if body.len() > BEAT_MOST {
-        return Err(refused(Refused::TooLarge));
-    }
+    let headers = request.headers().clone();
+    let body = short_body(request, BEAT_MOST).await?;
     let signed = verify(&hub, &path, Some(&id), &headers, &body).await?;
     let said: Body =
         serde_json::from_slice(&body).map_err(|_| refused(Refused::Schema("not a heartbeat")))?;
@@ -431,6 +494,6 @@ pub async fn heartbeat(
     let outcome = hub.queue.beat(beat).await;
     hub.metrics.heartbeats.get_or_create(&[("outcome", word(&outcome))]).inc();
     taken(&hub, &id, outcome?)?;
-    let settings = settings::kept(&hub, &signed.keyed).await?;
-    Ok(Json(serde_json::json!({ "settings": settings })).into_response())
+    let settings = settings::kept(&hub, &signed.keyed).await?.clone();
+    Ok(Json(BeatAnswer { settings }).into_response())
 }

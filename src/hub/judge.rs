@@ -1,6 +1,8 @@
 //! What a name comes to in the hub: the agent's facts, the hub's own filing,
 //! exemptions. Pure.
 //!
+//! The verdict is always made here, from facts: an agent's own one is not
+//! taken for it, so that facts and verdict cannot contradict each other.
 //! The customer is root on the server, so where the hub itself knows a filing,
 //! its word stands; where it does not, the agent's does. Where a name leads
 //! only the agent can say.
@@ -57,13 +59,6 @@ pub struct Judged {
 pub fn judge(told: Told<'_>, known: Option<&Known>, exempt: bool) -> Judged {
     let cbf = told.connected_before_filing
         || known.is_some_and(|k| before(k.state, k.approved_on.as_deref(), told.exposed_since));
-    let as_told = |filing: Option<FilingState>, access: Option<AccessState>| Judged {
-        verdict: told.verdict,
-        reason: told.reason.to_owned(),
-        filing,
-        access,
-        connected_before_filing: told.connected_before_filing,
-    };
     let (own_state, own_access) = match told.filing {
         Some((state, access)) => {
             (state.parse().unwrap_or(FilingState::Unknown), access.parse().unwrap_or(AccessState::Unknown))
@@ -72,7 +67,13 @@ pub fn judge(told: Told<'_>, known: Option<&Known>, exempt: bool) -> Judged {
     };
     // Names that need no filing, by what they are.
     if told.verdict == Verdict::NotApplicable {
-        return as_told(None, None);
+        return Judged {
+            verdict: told.verdict,
+            reason: told.reason.to_owned(),
+            filing: None,
+            access: None,
+            connected_before_filing: told.connected_before_filing,
+        };
     }
     if exempt {
         return Judged {
@@ -94,9 +95,6 @@ pub fn judge(told: Told<'_>, known: Option<&Known>, exempt: bool) -> Judged {
             (state, if k.access == AccessState::Unknown { own_access } else { k.access })
         }
     };
-    if (state, access) == (own_state, own_access) {
-        return Judged { connected_before_filing: cbf, ..as_told(Some(state), Some(access)) };
-    }
     // An exposure that this hub does not know is as good as none.
     let exposure = told.exposure.and_then(|e| e.parse().ok()).unwrap_or(ExposureState::Unknown);
     let (verdict, reason) = verdict::judge(state, access, exposure);
@@ -165,7 +163,11 @@ mod tests {
         assert_eq!(verdict(lied, Some(&unknown)), word(Verdict::Compliant, "filed"));
         let restricted = Told { filing: Some(("restricted", "here")), ..TOLD };
         let filed = known(FilingState::Filed, AccessState::Here);
-        assert_eq!(verdict(restricted, Some(&filed)).0, Verdict::Unconfirmed, "as the agent said it");
+        assert_eq!(verdict(restricted, Some(&filed)), word(Verdict::Violation, "restricted"));
+        // Facts that contradict the verdict that is told beside them.
+        let hidden = Told { verdict: Verdict::Compliant, filing: Some(("not_filed", "unknown")), ..TOLD };
+        assert_eq!(verdict(hidden, None), word(Verdict::Violation, "not_filed"));
+        assert_eq!(verdict(hidden, Some(&not_filed)), word(Verdict::Violation, "not_filed"));
         let fronted = Told { exposure: Some("a word of the future"), ..TOLD };
         assert_eq!(verdict(fronted, Some(&not_filed)), word(Verdict::Unconfirmed, "exposure_unknown"));
     }

@@ -14,7 +14,6 @@ use utoipa_axum::routes;
 
 use super::Hub;
 use super::problem::Problem;
-use super::wire::BODY_MOST;
 use super::{enrol, ingest};
 
 /// The head of the document.
@@ -48,7 +47,8 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/healthz", get(|| std::future::ready(json("{\"status\":\"ok\"}\n".to_owned()))))
         .route("/readyz", get(ready))
         .fallback(|| std::future::ready(Problem::not_found()))
-        .layer(DefaultBodyLimit::max(BODY_MOST))
+        // Whoever takes more reads its body itself.
+        .layer(DefaultBodyLimit::max(64 << 10))
         .layer(axum::middleware::map_response(secure))
         .with_state(hub)
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::body::Body;
-use axum::http::{HeaderMap, Request};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::IntoResponse as _;
+use futures::StreamExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -22,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use crate::uplink::serve::{Pair, Tls};
 
 use super::Hub;
+use super::problem::Problem;
 use super::routes;
 
 /// Connections at the same time; more wait in the socket's queue.
@@ -32,6 +35,8 @@ const HEAD_TIME: Duration = Duration::from_secs(15);
 const REQUEST_TIME: Duration = Duration::from_secs(60);
 /// Bytes of a request's head.
 const HEAD: usize = 16 << 10;
+/// Bytes of a body that are thrown away before the connection is.
+const DISCARD_MOST: usize = 64 << 20;
 /// How long the last answers may take once the hub stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -154,11 +159,8 @@ async fn connection<S>(
             let answer = tower::ServiceExt::oneshot(router, req.map(Body::new));
             match timeout(REQUEST_TIME, answer).await {
                 Ok(answer) => answer,
-                Err(_) => Ok(axum::response::IntoResponse::into_response(super::problem::Problem::new(
-                    axum::http::StatusCode::REQUEST_TIMEOUT,
-                    "bad_request",
-                    "The request took too long",
-                ))),
+                // A slow line is no fault of the report: it is sent again.
+                Err(_) => Ok(Problem::unavailable(5).into_response()),
             }
         }
     });
@@ -181,6 +183,41 @@ async fn connection<S>(
         _ = stop.wait_for(|s| *s) => serving.as_mut().graceful_shutdown(),
     }
     let _ = timeout(DRAIN, serving).await;
+}
+
+/// A body of at most so many bytes; of a longer one the rest is thrown away.
+pub async fn short_body(request: axum::extract::Request, most: usize) -> Result<Bytes, Problem> {
+    let (mut out, mut stream, mut length) = (Vec::new(), request.into_body().into_data_stream(), 0);
+    while let Some(chunk) = stream.next().await {
+        // The client has gone: nobody reads the answer.
+        let chunk = chunk.map_err(|_| Problem::bad("the body was cut off"))?;
+        length += chunk.len();
+        if length > DISCARD_MOST.max(most) {
+            break;
+        }
+        if length <= most {
+            out.extend_from_slice(&chunk);
+        }
+    }
+    if length <= most { Ok(out.into()) } else { Err(too_long()) }
+}
+
+/// Throws a body away, so that a client that still sends hears the answer: one
+/// that is cut off tries again for ever.
+pub async fn discard(request: axum::extract::Request) {
+    let mut stream = request.into_body().into_data_stream();
+    let mut length = 0;
+    while let Some(Ok(chunk)) = stream.next().await {
+        length += chunk.len();
+        if length > DISCARD_MOST {
+            return;
+        }
+    }
+}
+
+/// A body that is too long to be read.
+pub fn too_long() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too long: a report is to be split")
 }
 
 /// Behind trusted proxies: the last address of `X-Forwarded-For` that is none

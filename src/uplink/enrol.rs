@@ -15,6 +15,8 @@ use super::problem::Problem;
 
 /// What is sent. No `Debug`: the token is a secret.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "hub", schema(as = EnrolRequest))]
 pub struct Request {
     /// The token of the provider.
     pub token: String,
@@ -30,11 +32,14 @@ pub struct Request {
     /// Where the hub may poll.
     pub announce: Option<String>,
     /// This server's addresses as it sees them.
+    #[cfg_attr(feature = "hub", schema(value_type = Vec<String>))]
     pub addresses: Vec<IpAddr>,
 }
 
 /// What comes back. No `Debug`: the token is a secret.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "hub", schema(as = EnrolResponse))]
 pub struct Response {
     /// The agent's id.
     pub agent_id: String,

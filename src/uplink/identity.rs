@@ -89,6 +89,7 @@ impl Identity {
 /// command or an address to fetch. The local configuration wins over it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct HubSettings {
     /// Seconds between reports of the state where nothing changes.
     pub report_interval: u64,
@@ -97,6 +98,7 @@ pub struct HubSettings {
     /// Seconds over which the first report after a start is spread.
     pub splay: u64,
     /// Addresses that the inventory assigns to this server.
+    #[cfg_attr(feature = "hub", schema(value_type = Vec<String>))]
     pub addresses: Vec<IpAddr>,
     /// CDN suffixes beside the local ones.
     pub cdn_suffixes: Vec<String>,

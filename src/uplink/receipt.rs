@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The answer to a report. Resending the same digest gives the same receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Receipt {
     /// The agent's id.
     pub agent: String,

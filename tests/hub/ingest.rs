@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::provider::{Fake, On, Provider, report, transition};
+use crate::harness::provider::{Fake, On, Provider, gzip, report, transition};
 
 crate::on_both_stores!(
     a_report_is_stored_once_and_its_receipt_holds,
@@ -11,6 +11,10 @@ crate::on_both_stores!(
     an_unknown_server_waits_for_an_operator,
     a_rebuilt_server_takes_over_with_a_token_only,
     calls_that_are_not_signed_by_the_agent_are_refused,
+    an_answer_that_was_lost_does_not_use_a_token_up,
+    facts_decide_whatever_verdict_stands_beside_them,
+    bodies_are_bounded_before_they_are_read,
+    long_bodies_that_never_end_keep_nobody_out,
 );
 
 const BAD: (&str, &str, &str, &str, &str, &str) =
@@ -114,6 +118,7 @@ async fn parts_of_a_report_are_one_state(on: On) {
     let (mut one, mut two) = (report(&[BAD]), report(&[GOOD]));
     two["report_id"] = one["report_id"].clone();
     one["part"] = json!({"index": 1, "count": 2});
+    two["findings"] = json!([{"kind": "ip_only", "server": "nginx", "file": "/a", "line": 1, "detail": "d"}]);
     two["part"] = json!({"index": 2, "count": 2});
     assert_eq!(agent.report(&mut one).await.0, 200);
     // Half of a report takes nothing away.
@@ -122,9 +127,11 @@ async fn parts_of_a_report_are_one_state(on: On) {
     assert_eq!(p.number("SELECT COUNT(*) FROM names").await, 2);
     assert_eq!(p.number("SELECT COUNT(*) FROM snapshots").await, 2);
     assert_eq!(p.number("SELECT names * 100 + violation * 10 + compliant FROM agents").await, 211);
-    // Back to one part.
+    // Back to one part: the evidence of what was in the second is in the first.
+    assert_eq!(p.number("SELECT part FROM names WHERE name = 'www.example.org'").await, 2);
     assert_eq!(agent.report(&mut report(&[GOOD])).await.0, 200);
     assert_eq!(p.number("SELECT COUNT(*) FROM names").await, 1);
+    assert_eq!(p.number("SELECT COUNT(*) FROM site_findings").await, 0);
     assert_eq!(p.number("SELECT COUNT(*) FROM snapshots").await, 1);
 }
 
@@ -217,4 +224,89 @@ async fn calls_that_are_not_signed_by_the_agent_are_refused(on: On) {
     p.hub.agents.forget(&agent.id);
     let (status, answer) = agent.beat().await;
     assert_eq!((status, word(&answer)), (401, "revoked"));
+}
+
+async fn an_answer_that_was_lost_does_not_use_a_token_up(on: On) {
+    let p = Provider::start(on).await;
+    p.customer("c1", "127.0.0.1").await;
+    let token = p.token(Some("c1"), 1).await;
+    let mut agent = Fake::new(&p.url, p.http.clone());
+    assert_eq!(agent.enrol(&token, &["127.0.0.1"]).await.0, 200);
+    let id = agent.id.clone();
+    assert_eq!(agent.enrol(&token, &["127.0.0.1"]).await.0, 200);
+    assert_eq!(agent.id, id);
+    assert_eq!(p.number("SELECT used FROM enrol_tokens").await, 1);
+    let (status, answer) = Fake::new(&p.url, p.http.clone()).enrol(&token, &["127.0.0.1"]).await;
+    assert_eq!((status, word(&answer)), (403, "token_used"));
+}
+
+async fn facts_decide_whatever_verdict_stands_beside_them(on: On) {
+    let p = Provider::start(on).await;
+    p.customer("c1", "127.0.0.1").await;
+    let mut agent = p.agent("c1", "127.0.0.1").await;
+    // Whoever is root on the server may change a word of the report.
+    let hidden = ("www.example.cn", "compliant", "filed", "here", "not_filed", "unknown");
+    assert_eq!(agent.report(&mut report(&[hidden])).await.0, 200);
+    assert_eq!(p.number("SELECT violation FROM agents").await, 1);
+    assert_eq!(p.number("SELECT COUNT(*) FROM names WHERE agent_verdict = 'compliant'").await, 1);
+    assert_eq!(
+        p.number("SELECT COUNT(*) FROM transitions WHERE by = 'hub' AND to_verdict = 'violation'").await,
+        1
+    );
+}
+
+async fn bodies_are_bounded_before_they_are_read(on: On) {
+    let p = Provider::start(on).await;
+    p.customer("c1", "127.0.0.1").await;
+    let mut agent = p.agent("c1", "127.0.0.1").await;
+    for (path, length) in [
+        (format!("/v1/agents/{}/reports", agent.id), 9 << 20),
+        (format!("/v1/agents/{}/heartbeat", agent.id), 3000),
+    ] {
+        let (status, answer) = agent.call(&path, 1, vec![b' '; length], "").await;
+        assert_eq!((status, word(&answer)), (413, "too_large"), "{path}");
+    }
+    let long = p.http.post(format!("{}/v1/enrol", p.url)).body(vec![b' '; 20_000]).send().await.unwrap();
+    assert_eq!(long.status(), 413);
+    // A bomb of a few kilobytes, signed by the agent itself.
+    let mut bomb = gzip(&vec![b' '; 100 << 20]);
+    bomb.extend(gzip(b"{}"));
+    let (status, answer) = agent.call(&format!("/v1/agents/{}/reports", agent.id), 1, bomb, "gzip").await;
+    assert_eq!((status, word(&answer)), (413, "too_large"));
+    assert_eq!(agent.report(&mut report(&[GOOD])).await.0, 200, "and the hub goes on");
+}
+
+/// Begins a report whose body never comes, and holds it.
+async fn half_a_report(p: &Provider, id: &str) -> tokio::net::TcpStream {
+    use tokio::io::AsyncWriteExt as _;
+    let mut stream = tokio::net::TcpStream::connect(p.server.address()).await.unwrap();
+    let head = format!(
+        "POST /v1/agents/{id}/reports HTTP/1.1\r\nhost: hub\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{{\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn long_bodies_that_never_end_keep_nobody_out(on: On) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let p = Provider::start(on).await;
+    p.customer("c1", "127.0.0.1").await;
+    let mut agent = p.agent("c1", "127.0.0.1").await;
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        held.push(half_a_report(&p, "a-stranger").await);
+    }
+    // Eight that may be the longest fill the room of long ones.
+    for _ in 0..8 {
+        held.push(half_a_report(&p, &agent.id).await);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let mut late = half_a_report(&p, &agent.id).await;
+    late.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut answer = vec![0; 4096];
+    let read = late.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).to_lowercase();
+    assert!(answer.starts_with("http/1.1 503") && answer.contains("retry-after: 5"), "{answer}");
+    assert_eq!(agent.report(&mut report(&[GOOD])).await.0, 200);
+    drop(held);
 }

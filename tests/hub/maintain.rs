@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use beian::config::HubConfig;
 use beian::hub::maintain::sweep;
+use beian::hub::store::Lease;
 use serde_json::json;
 
 use crate::harness::provider::{On, Provider, report, transition};
 
-crate::on_both_stores!(what_is_over_goes_and_what_counts_stays);
+crate::on_both_stores!(what_is_over_goes_and_what_counts_stays, one_holds_a_lease_until_it_is_gone);
 
 async fn what_is_over_goes_and_what_counts_stays(on: On) {
     let mut cfg = HubConfig::default();
@@ -56,4 +57,24 @@ async fn what_is_over_goes_and_what_counts_stays(on: On) {
         assert_eq!(made, 4);
         assert_eq!(p.number("SELECT COUNT(*) FROM transitions_other").await, 0);
     }
+}
+
+async fn one_holds_a_lease_until_it_is_gone(on: On) {
+    let p = Provider::start(on).await;
+    let store = &p.hub.store;
+    let lease = |time| Lease::new("work", Duration::from_millis(time));
+    let (first, second) = (lease(60_000), lease(300));
+    assert!(first.hold(store).await.unwrap());
+    assert!(!second.hold(store).await.unwrap());
+    assert!(first.hold(store).await.unwrap(), "renewed");
+    // Another's is not given up.
+    second.give_up(store).await.unwrap();
+    assert!(!second.hold(store).await.unwrap());
+    first.give_up(store).await.unwrap();
+    assert!(second.hold(store).await.unwrap());
+    assert!(!first.hold(store).await.unwrap());
+    // Its holder is gone, and gave nothing up.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(first.hold(store).await.unwrap());
+    assert!(Lease::new("other", Duration::from_secs(1)).hold(store).await.unwrap());
 }

@@ -96,6 +96,7 @@ async fn an_agent_is_polled_at_its_inventory_address_with_its_certificate(on: On
     assert_eq!(poller::round(&p.hub).await.unwrap(), 1);
     assert_eq!(text(&p, "SELECT poll_error FROM agents").await, None);
     assert_eq!(p.number("SELECT violation FROM agents").await, 1);
+    assert_eq!(p.number("SELECT COUNT(*) FROM names WHERE since > 1700000000000").await, 1);
     // Not its turn again; then nothing new.
     assert_eq!(poller::round(&p.hub).await.unwrap(), 0);
     let etag = text(&p, "SELECT poll_etag FROM agents").await;

@@ -57,6 +57,8 @@ pub struct Agent {
     pub hostname: String,
     /// Where the call before the last came from.
     pub last_address: Option<String>,
+    /// The token that it last enrolled with.
+    pub enrolled_with: Option<String>,
 }
 
 /// A new agent.
@@ -88,6 +90,8 @@ pub struct NewAgent {
     pub addresses: Vec<String>,
     /// Where the call came from.
     pub from: Option<String>,
+    /// The id of the token.
+    pub with: String,
 }
 
 /// What became of an enrolment.
@@ -112,11 +116,11 @@ fn agent(r: &AnyRow) -> Result<Agent, sqlx::Error> {
         server: r.try_get("server")?,
         hostname: r.try_get("hostname")?,
         last_address: r.try_get("last_address")?,
+        enrolled_with: r.try_get("enrolled_with")?,
     })
 }
 
-const AGENT: &str =
-    "SELECT id, tenant, state, public_key, hub_key, server, hostname, last_address FROM agents";
+const AGENT: &str = "SELECT id, tenant, state, public_key, hub_key, server, hostname, last_address, enrolled_with FROM agents";
 
 /// Tables whose rows are an agent's, keyed by (tenant, agent).
 pub(super) const OF_AGENT: [&str; 7] =
@@ -153,10 +157,10 @@ impl Store {
         let state = if a.quarantine.is_some() { AgentState::Quarantined } else { AgentState::Active };
         sqlx::query(
             "INSERT INTO agents (tenant, id, state, why, public_key, hub_key, polling_token, certificate, server, \
-             hostname, version, announce, addresses, enrolled_at, enrolled_from, highest, seen, lookup_sequence, \
+             hostname, version, announce, addresses, enrolled_at, enrolled_from, enrolled_with, highest, seen, lookup_sequence, \
              snapshot_sequence, snapshot_hash, parts, complete, last_seen, last_address, address_at, lookups_day, \
              lookups, names, compliant, violation, suspected, dormant, unconfirmed, not_applicable) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, 0, 0, 0, 0, 0, $14, \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, 0, 0, 0, 0, $14, \
              $15, $14, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
         )
         .bind(&a.tenant)
@@ -174,6 +178,7 @@ impl Store {
         .bind(serde_json::json!(a.addresses).to_string())
         .bind(now())
         .bind(&a.from)
+        .bind(&a.with)
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -185,7 +190,8 @@ impl Store {
         sqlx::query(
             "UPDATE agents SET public_key = $1, hub_key = $2, polling_token = $3, certificate = $4, hostname = $5, \
              version = $6, announce = $7, addresses = $8, enrolled_at = $9, enrolled_from = $10, last_seen = $9, \
-             last_address = $10, address_at = $9, poll_etag = NULL, server = COALESCE(server, $11) WHERE id = $12",
+             last_address = $10, address_at = $9, poll_etag = NULL, server = COALESCE(server, $11), \
+             enrolled_with = $12 WHERE id = $13",
         )
         .bind(&a.public_key)
         .bind(&a.hub_key)
@@ -198,6 +204,7 @@ impl Store {
         .bind(now())
         .bind(&a.from)
         .bind(&a.server)
+        .bind(&a.with)
         .bind(id)
         .execute(&mut **tx)
         .await?;

@@ -245,6 +245,8 @@ struct Writes {
     questions: BTreeSet<String>,
     findings_of: Vec<Value>,
     findings: Vec<Value>,
+    /// How many parts an agent's report has now.
+    parts: Vec<Value>,
 }
 
 impl Store {
@@ -470,22 +472,23 @@ impl Store {
         let standing = self.names_of(tx, agents, &changed).await?;
         // What is asked for the rows that are new or changed.
         let empty = HashMap::new();
-        let mut fresh: Vec<(&str, i64, &NameRow, Option<String>)> = Vec::new();
+        let mut fresh: Vec<(&Arrival, &NameRow, Option<String>)> = Vec::new();
         for id in &changed {
             let old = standing.get(*id).unwrap_or(&empty);
             for a in newest.get(id).into_iter().flatten() {
                 for row in &a.report.names {
-                    if old.get(&row.name).is_none_or(|o| o.hash != row.hash) {
-                        fresh.push((id, a.report.part, row, question_of(&row.name, row.verdict)));
+                    if old.get(&row.name).is_none_or(|o| (o.hash, o.part) != (row.hash, a.report.part)) {
+                        fresh.push((a, row, question_of(&row.name, row.verdict)));
                     }
                 }
             }
         }
-        let asked: BTreeSet<&str> = fresh.iter().filter_map(|(_, _, _, q)| q.as_deref()).collect();
+        let asked: BTreeSet<&str> = fresh.iter().filter_map(|(_, _, q)| q.as_deref()).collect();
         let known = self.known(tx, asked.iter().copied()).await?;
-        for (id, part, row, question) in &fresh {
-            let Some(now) = agents.get_mut(*id) else { continue };
-            let old = standing.get(*id).and_then(|o| o.get(&row.name));
+        for (arrival, row, question) in &fresh {
+            let (id, at) = (arrival.agent.as_str(), arrival.at);
+            let Some(now) = agents.get_mut(id) else { continue };
+            let old = standing.get(id).and_then(|o| o.get(&row.name));
             let filing = question.as_deref().and_then(|q| known.get(q));
             if let Some(q) = question.as_ref().filter(|q| !known.contains_key(q.as_str())) {
                 writes.questions.insert(q.clone());
@@ -500,7 +503,6 @@ impl Store {
                     || old.is_some_and(|o| o.connected_before_filing),
             };
             let judged = judge(told, filing, exempt(&now.tenant, &row.name));
-            let at = now.last_report.unwrap_or_default();
             let same = old
                 .is_some_and(|o| (o.verdict, o.reason.as_str()) == (judged.verdict, judged.reason.as_str()));
             // What the agent reached by itself it tells itself.
@@ -516,7 +518,7 @@ impl Store {
             writes.names.push(name_row(
                 &now.tenant,
                 id,
-                *part,
+                arrival.report.part,
                 row,
                 question.as_deref(),
                 filing,
@@ -530,6 +532,7 @@ impl Store {
             let old = standing.get(*id).unwrap_or(&empty);
             let whole = self.whole(tx, now, id, parts).await?;
             if let Some(served) = whole {
+                writes.parts.push(json!([now.tenant, id, now.parts]));
                 for (name, o) in old.iter().filter(|(n, _)| !served.contains(n.as_str())) {
                     count(&mut now.summary, o.verdict, -1);
                     writes.gone.push(json!([now.tenant, id, name]));
@@ -595,7 +598,7 @@ impl Store {
         let list: Vec<Value> =
             ids.iter().filter_map(|id| Some(json!([agents.get(*id)?.tenant, id]))).collect();
         let text = format!(
-            "SELECT n.agent, n.name, n.hash, n.verdict, n.reason, n.since, n.connected_before_filing \
+            "SELECT n.agent, n.name, n.hash, n.verdict, n.reason, n.since, n.connected_before_filing, n.part \
              FROM {} AS w JOIN names n ON n.tenant = w.tenant AND n.agent = w.agent",
             self.table(1, &[("tenant", Text), ("agent", Text)])
         );
@@ -611,6 +614,7 @@ impl Store {
                     reason: r.try_get(4)?,
                     since: r.try_get(5)?,
                     connected_before_filing: r.try_get::<i64, _>(6)? != 0,
+                    part: r.try_get(7)?,
                 },
             );
         }
@@ -710,6 +714,13 @@ impl Store {
             )
         })
         .await?;
+        self.run(tx, w.parts, &[("tenant", Text), ("agent", Text), ("parts", Int)], |t| {
+            format!(
+                "DELETE FROM site_findings WHERE part > (SELECT parts FROM {t} AS w \
+                 WHERE w.tenant = site_findings.tenant AND w.agent = site_findings.agent)"
+            )
+        })
+        .await?;
         self.run(
             tx,
             w.findings,
@@ -806,6 +817,7 @@ struct Old {
     reason: String,
     since: i64,
     connected_before_filing: bool,
+    part: i64,
 }
 
 pub(in super::super) const NAME_COLUMNS: &[(&str, Column)] = &[

@@ -56,8 +56,6 @@ pub enum TokenFault {
     Unknown,
     /// Its time is over.
     Expired,
-    /// Used as often as it may be.
-    Used,
 }
 
 /// What a token of the API may do.
@@ -185,7 +183,8 @@ impl Store {
         rows.iter().map(|r| enrol_token(r).map_err(StoreError::from)).collect()
     }
 
-    /// Finds a token by itself, and locks it until the transaction ends.
+    /// Finds a token by itself, and locks it until the transaction ends. It may
+    /// be used up: the caller compares `used` with `uses`.
     pub async fn enrol_token(
         &self,
         tx: &mut Tx,
@@ -198,7 +197,6 @@ impl Store {
         Ok(match token {
             t if t.revoked_at.is_some() => Err(TokenFault::Unknown),
             t if t.expires_at <= now() => Err(TokenFault::Expired),
-            t if t.used >= t.uses => Err(TokenFault::Used),
             t => Ok(t),
         })
     }
